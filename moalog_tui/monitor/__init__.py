@@ -1,0 +1,1 @@
+"""The loops that keep one immutable picture of the platform current."""

@@ -53,6 +53,8 @@ class ProbeSpec:
     """HTTP only: a dotted path into the JSON body and the value it must have (`("result.status", "healthy")`)."""
     expect_text: str | None = None
     """HTTP only: a text the body must contain."""
+    expect_status: tuple[int, ...] = ()
+    """HTTP only: the statuses that pass; none given: 200 to 299. (A receiver's 404 on `/` proves it is alive.)"""
     headers: tuple[tuple[str, str], ...] = ()
     impaired_path: str | None = None
     """HTTP only: a second path (an actuator) asked when the first passes; `DOWN` there means impaired."""

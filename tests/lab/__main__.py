@@ -1,0 +1,116 @@
+"""`python -m tests.lab`: bring the lab up, look at it, break it, take it down."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from tests.lab import faults
+from tests.lab.folder import LabError, check_host, packages, search_path
+from tests.lab.harness import Lab
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands."""
+    top = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="bring everything up, or what is missing of it")
+    up.add_argument("--live-restore", action="store_true", help="containers survive the engine (on a fresh engine)")
+    commands.add_parser("down", help="take everything down and leave nothing")
+    commands.add_parser("status", help="what is ill; exit 1 where something is")
+    commands.add_parser("env", help="lines for eval: DOCKER_HOST and MOALOG_HOME")
+    commands.add_parser("packages", help="the Debian packages that the lab needs, in one line")
+    engine = commands.add_parser("engine", help="the engine alone")
+    engine.add_argument("action", choices=("kill", "stop", "start"))
+    engine.add_argument("--live-restore", action="store_true")
+    for name in ("docker", "compose"):
+        client = commands.add_parser(name, help=f"run {name} on the lab", add_help=False, prefix_chars="\0")
+        client.add_argument("arguments", nargs="*")
+    for name, table in (("break", faults.FAULTS), ("mend", faults.MENDS)):
+        fault = commands.add_parser(name, help=f"one of: {', '.join(table)}")
+        fault.add_argument("name", choices=sorted(table))
+        fault.add_argument("arguments", nargs="*", help="SERVICE and figures, each with a default")
+    return top
+
+
+def status(lab: Lab) -> int:
+    """Print what is ill."""
+    if lab.engine.pid() is None:
+        print("The lab's engine does not run; bring the lab up with: python -m tests.lab up")
+        return 1
+    ill = lab.ill()
+    for service in lab.services():
+        print(f"{service:28} {ill.get(service, 'well')}")
+    return 1 if ill else 0
+
+
+def environment(lab: Lab) -> int:
+    """Print the lines for eval."""
+    print(f"export DOCKER_HOST={lab.docker_host}")
+    print(f"export MOALOG_HOME={lab.platform_dir}")
+    print(f"# moalog-tui --platform {lab.platform_dir}")
+    return 0
+
+
+def engine(lab: Lab, action: str, live_restore: bool) -> int:
+    """Kill, stop or start the engine alone."""
+    check_host()
+    if action == "start":
+        lab.engine.start(live_restore)
+    elif action == "stop":
+        lab.engine.stop()
+    else:
+        lab.engine.kill()
+    return 0
+
+
+def up(lab: Lab, live_restore: bool) -> int:
+    """Bring the lab up, and say how to point at it."""
+    started = time.monotonic()
+    lab.up(live_restore, lambda step: print(f"{time.monotonic() - started:5.1f} s  {step}", flush=True))
+    print(f"{time.monotonic() - started:5.1f} s  up: {len(lab.services())} services")
+    return environment(lab)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what was asked; return the exit code."""
+    if arguments.command == "packages":
+        print(" ".join(packages()))
+        return 0
+    lab = Lab()
+    match arguments.command:
+        case "up":
+            return up(lab, arguments.live_restore)
+        case "down":
+            lab.down()
+        case "status":
+            return status(lab)
+        case "env":
+            return environment(lab)
+        case "engine":
+            return engine(lab, arguments.action, arguments.live_restore)
+        case "docker":
+            os.environ.update(DOCKER_HOST=lab.docker_host, PATH=search_path())
+            os.execv("/usr/bin/docker", ["docker", *arguments.arguments])
+        case "compose":
+            print(lab.compose(*arguments.arguments), end="")
+        case "break":
+            print(faults.FAULTS[arguments.name](lab, *arguments.arguments))
+        case "mend":
+            print(faults.MENDS[arguments.name](lab, *arguments.arguments))
+    return 0
+
+
+def main() -> None:
+    """Exit 0, or 1 with one sentence."""
+    try:
+        sys.exit(run(parser().parse_args()))
+    except LabError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

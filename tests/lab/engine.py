@@ -1,0 +1,273 @@
+"""The lab's own Docker Engine: a dockerd with its own socket, folders, bridges and address ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.lab.folder import Folder, LabError, search_path
+
+BRIDGE = "mlab0"
+NETWORK_BRIDGE = "mlab1"
+"""The bridge of the platform's compose network (its name stands in the compose file too)."""
+BRIDGE_ADDRESS = "10.213.0.1/24"
+ADDRESS_POOL = "base=10.214.0.0/16,size=24"
+CHAINS = ("DOCKER", "DOCKER-USER", "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2")
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def wait_until(holds: Callable[[], bool], deadline: float, every: float = 0.1) -> bool:
+    """Ask `holds` every `every` seconds until it is true or `deadline` seconds passed; return the last answer."""
+    end = time.monotonic() + deadline
+    while not holds():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(every)
+    return True
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        """Connect to the socket's path instead of a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+def process_state(pid: int) -> str:
+    """Return the kernel's letter for a process (R, S, Z, ...), empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def running(pid: int) -> bool:
+    """True while the process exists and is no zombie."""
+    return process_state(pid) not in ("", "Z", "X")
+
+
+def command_line(pid: int) -> list[str]:
+    """Return a process's arguments, empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def run(*argv: str, check: bool = True) -> str:
+    """Run a program of the host and return its output; LabError with its words where it fails."""
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=30, env={**os.environ, "PATH": search_path()}, check=False
+    )
+    if check and done.returncode:
+        raise LabError(f"`{' '.join(argv)}` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+class Engine:
+    """Starts, kills and removes the dockerd of one lab folder. Holds no state but what lies in the folder."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.data = folder.engine / "data"
+        self.exec = folder.engine / "exec"
+        self.pidfile = folder.engine / "dockerd.pid"
+        self.log = folder.engine / "dockerd.log"
+        self.before = folder.engine / "host.json"
+
+    def pid(self) -> int | None:
+        """Return the pid of our dockerd, None while it does not run."""
+        try:
+            pid = int(self.pidfile.read_text())
+        except (OSError, ValueError):
+            return None
+        arguments = command_line(pid)
+        return pid if running(pid) and str(self.data) in arguments else None
+
+    def answers(self) -> bool:
+        """True where the engine answers a ping within two seconds."""
+        connection = UnixConnection(self.folder.socket, 2)
+        try:
+            connection.request("GET", "/_ping")
+            return connection.getresponse().status == http.client.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def start(self, live_restore: bool = False, deadline: float = 60) -> None:
+        """Start dockerd on its data root, or leave it be where it runs; LabError where it does not come up."""
+        if self.pid() is not None and wait_until(self.answers, 10):
+            return
+        self.folder.engine.mkdir(parents=True, exist_ok=True)
+        self.remember_host()
+        make_bridge()
+        self.launch(live_restore)
+        if wait_until(self.answers, deadline / 2):
+            return
+        # A containerd left over by a killed dockerd may not answer its successor: end ours, and try once more.
+        self.end(self.our_processes(), signal.SIGKILL)
+        self.pidfile.unlink(missing_ok=True)
+        self.launch(live_restore)
+        if not wait_until(self.answers, deadline / 2):
+            raise LabError(f"dockerd did not answer within {deadline:.0f} s; its last words: {self.last_words()}")
+
+    def launch(self, live_restore: bool) -> None:
+        """Start one dockerd in a session of its own, its output in the log file."""
+        pid = self.pid()
+        if pid is not None:
+            self.end([pid], signal.SIGKILL)
+        self.pidfile.unlink(missing_ok=True)
+        configuration = self.folder.engine / "daemon.json"
+        configuration.write_text(json.dumps({"live-restore": live_restore}))
+        argv = ["dockerd", "--config-file", str(configuration), "-H", self.folder.docker_host]
+        argv += ["--data-root", str(self.data), "--exec-root", str(self.exec), "--pidfile", str(self.pidfile)]
+        argv += ["--bridge", BRIDGE, "--default-address-pool", ADDRESS_POOL]
+        # The image is nearly empty, so copies cost nothing, and no overlay mount is left behind by a kill.
+        argv += ["--storage-driver", "vfs", "--shutdown-timeout", "5"]
+        with self.log.open("ab") as log:
+            subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PATH": search_path()},
+            )
+
+    def last_words(self) -> str:
+        """Return the end of dockerd's log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return " | ".join(lines[-3:]) or "none"
+
+    def kill(self) -> None:
+        """Kill dockerd with SIGKILL, as a crash would: its containerd and the containers stay."""
+        pid = self.pid()
+        if pid is None:
+            raise LabError("The lab's engine does not run; start it with: python -m tests.lab engine start")
+        self.end([pid], signal.SIGKILL)
+
+    def stop(self, deadline: float = 30) -> None:
+        """End dockerd in order, then whatever of its processes is left."""
+        pid = self.pid()
+        if pid is not None:
+            self.end([pid], signal.SIGTERM, deadline)
+        self.end(self.our_processes(), signal.SIGKILL)
+
+    def our_processes(self) -> list[int]:
+        """Return the pids of dockerd, containerd and shims of this folder, known by its paths in their arguments.
+
+        A container's own processes end with their shim, whose children they are made by `remove`.
+        """
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                arguments = command_line(int(entry.name))
+                name = Path(arguments[0]).name if arguments else ""
+                ours = any(str(self.folder.engine) in argument for argument in arguments[1:])
+                if ours and name in ("dockerd", "containerd", "containerd-shim-runc-v2"):
+                    found.append(int(entry.name))
+        return found
+
+    def end(self, pids: list[int], how: signal.Signals, deadline: float = 10) -> None:
+        """Signal the processes, wait for their end, and kill what is left."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+        if not wait_until(lambda: reaped(pids), deadline, 0.05):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: reaped(pids), 5, 0.05)
+
+    def remember_host(self) -> None:
+        """Note what the engine will change on the host, to be put back by `remove`. Written once."""
+        if not self.before.exists():
+            rules = run("iptables-save")
+            forward = next((line.split()[1] for line in rules.splitlines() if line.startswith(":FORWARD")), "ACCEPT")
+            before = {"forward": forward, "chains": ":DOCKER " in rules, "forwarding": FORWARDING.read_text().strip()}
+            self.before.write_text(json.dumps(before))
+
+    def remove(self) -> None:
+        """End everything of this engine: processes, containers' remains, mounts, bridges, rules, the folder."""
+        self.stop()
+        self.kill_orphans()
+        for mount in sorted(mounts_below(self.folder.engine), reverse=True):
+            run("umount", "-l", mount, check=False)
+        for bridge in (BRIDGE, NETWORK_BRIDGE):
+            run("ip", "link", "del", bridge, check=False)
+        if self.before.exists():
+            restore_rules(json.loads(self.before.read_text()))
+        shutil.rmtree(self.folder.engine, ignore_errors=True)
+
+    def kill_orphans(self) -> None:
+        """End container processes that outlived their shim, known by our container ids in their control group."""
+        containers = self.data / "containers"
+        ids = {entry.name for entry in containers.iterdir()} if containers.is_dir() else set()
+        orphans = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    groups = (entry / "cgroup").read_text()
+                except OSError:
+                    continue
+                if any(word in ids for line in groups.splitlines() for word in line.split("/")):
+                    orphans.append(int(entry.name))
+        self.end(orphans, signal.SIGKILL)
+
+
+def reaped(pids: list[int]) -> bool:
+    """True when none of the processes runs; our own children among them are waited for."""
+    for pid in pids:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    return not any(running(pid) for pid in pids)
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Return the mount points below a folder (network namespaces and the like)."""
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [point for point in points if point.startswith(f"{folder}/")]
+
+
+def make_bridge() -> None:
+    """Make the engine's own bridge, where it is not there yet."""
+    if not Path(f"/sys/class/net/{BRIDGE}").exists():
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        run("ip", "addr", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
+        run("ip", "link", "set", BRIDGE, "up")
+
+
+def restore_rules(before: dict[str, object]) -> None:
+    """Remove the iptables rules that name our bridges, and the engine's chains where no other engine had made them."""
+    for table in ("filter", "nat"):
+        rules = run("iptables-save", "-t", table).splitlines()
+        for rule in rules:
+            ours = f" {BRIDGE} " in f"{rule} " or f" {NETWORK_BRIDGE} " in f"{rule} "
+            jump = not before["chains"] and rule.rpartition("-j ")[2].strip() in CHAINS
+            if rule.startswith("-A ") and (ours or jump):
+                run("iptables", "-t", table, "-D", *rule.split()[1:], check=False)
+        if not before["chains"]:
+            chains = [rule.split()[0][1:] for rule in rules if rule.startswith(":DOCKER")]
+            for step in ("-F", "-X"):
+                for chain in chains:
+                    run("iptables", "-t", table, step, chain, check=False)
+    if not before["chains"]:
+        run("iptables", "-P", "FORWARD", str(before["forward"]), check=False)
+        FORWARDING.write_text(str(before["forwarding"]))

@@ -12,19 +12,25 @@ from tests.lab.folder import LabError, check_host, packages, search_path
 from tests.lab.harness import Lab
 
 
+def live_restore(command: argparse.ArgumentParser) -> None:
+    """Add the switch."""
+    text = "whether containers survive the engine's death; without it, as it was"
+    command.add_argument("--live-restore", action=argparse.BooleanOptionalAction, default=None, help=text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands."""
     top = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="bring everything up, or what is missing of it")
-    up.add_argument("--live-restore", action="store_true", help="containers survive the engine (on a fresh engine)")
+    live_restore(up)
     commands.add_parser("down", help="take everything down and leave nothing")
     commands.add_parser("status", help="what is ill; exit 1 where something is")
     commands.add_parser("env", help="lines for eval: DOCKER_HOST and MOALOG_HOME")
     commands.add_parser("packages", help="the Debian packages that the lab needs, in one line")
     engine = commands.add_parser("engine", help="the engine alone")
     engine.add_argument("action", choices=("kill", "stop", "start"))
-    engine.add_argument("--live-restore", action="store_true")
+    live_restore(engine)
     for name in ("docker", "compose"):
         client = commands.add_parser(name, help=f"run {name} on the lab", add_help=False, prefix_chars="\0")
         client.add_argument("arguments", nargs="*")
@@ -54,11 +60,11 @@ def environment(lab: Lab) -> int:
     return 0
 
 
-def engine(lab: Lab, action: str, live_restore: bool) -> int:
+def engine(lab: Lab, action: str, survive: bool | None) -> int:
     """Kill, stop or start the engine alone."""
     check_host()
     if action == "start":
-        lab.engine.start(live_restore)
+        lab.engine.start(survive)
     elif action == "stop":
         lab.engine.stop()
     else:
@@ -66,10 +72,10 @@ def engine(lab: Lab, action: str, live_restore: bool) -> int:
     return 0
 
 
-def up(lab: Lab, live_restore: bool) -> int:
+def up(lab: Lab, survive: bool | None) -> int:
     """Bring the lab up, and say how to point at it."""
     started = time.monotonic()
-    lab.up(live_restore, lambda step: print(f"{time.monotonic() - started:5.1f} s  {step}", flush=True))
+    lab.up(survive, lambda step: print(f"{time.monotonic() - started:5.1f} s  {step}", flush=True))
     print(f"{time.monotonic() - started:5.1f} s  up: {len(lab.services())} services")
     return environment(lab)
 
@@ -110,6 +116,9 @@ def main() -> None:
     except LabError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output is gone; what was asked is done all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

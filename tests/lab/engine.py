@@ -90,6 +90,7 @@ class Engine:
         self.pidfile = folder.engine / "dockerd.pid"
         self.log = folder.engine / "dockerd.log"
         self.before = folder.engine / "host.json"
+        self.configuration = folder.engine / "daemon.json"
 
     def pid(self) -> int | None:
         """Return the pid of our dockerd, None while it does not run."""
@@ -106,37 +107,69 @@ class Engine:
         try:
             connection.request("GET", "/_ping")
             return connection.getresponse().status == http.client.OK
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
 
-    def start(self, live_restore: bool = False, deadline: float = 60) -> None:
-        """Start dockerd on its data root, or leave it be where it runs; LabError where it does not come up."""
+    def live_restore(self) -> bool:
+        """Whether containers are to survive the engine's death."""
+        try:
+            return bool(json.loads(self.configuration.read_text())["live-restore"])
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def set_live_restore(self, wanted: bool) -> None:
+        """Let containers survive the engine's death, or not; a running engine is told."""
+        if wanted == self.live_restore() and self.configuration.exists():
+            return
+        self.configuration.write_text(json.dumps({"live-restore": wanted}))
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
+            if not wait_until(lambda: self.ask("/info").get("LiveRestoreEnabled") is wanted, 10):
+                raise LabError("The engine did not take the new live-restore setting within 10 s.")
+
+    def ask(self, path: str) -> dict[str, object]:
+        """GET a JSON document of the engine; empty where it does not answer."""
+        connection = UnixConnection(self.folder.socket, 5)
+        try:
+            connection.request("GET", path)
+            answer = json.loads(connection.getresponse().read())
+        except (OSError, ValueError, http.client.HTTPException):
+            return {}
+        finally:
+            connection.close()
+        return answer if isinstance(answer, dict) else {}
+
+    def start(self, live_restore: bool | None = None, deadline: float = 60) -> None:
+        """Start dockerd on its data root, or leave it be where it runs; LabError where it does not come up.
+
+        `live_restore` None leaves that setting as it was (off at first).
+        """
+        self.folder.engine.mkdir(parents=True, exist_ok=True)
+        self.set_live_restore(self.live_restore() if live_restore is None else live_restore)
         if self.pid() is not None and wait_until(self.answers, 10):
             return
-        self.folder.engine.mkdir(parents=True, exist_ok=True)
         self.remember_host()
         make_bridge()
-        self.launch(live_restore)
+        self.launch()
         if wait_until(self.answers, deadline / 2):
             return
-        # A containerd left over by a killed dockerd may not answer its successor: end ours, and try once more.
-        self.end(self.our_processes(), signal.SIGKILL)
-        self.pidfile.unlink(missing_ok=True)
-        self.launch(live_restore)
+        self.launch()
         if not wait_until(self.answers, deadline / 2):
             raise LabError(f"dockerd did not answer within {deadline:.0f} s; its last words: {self.last_words()}")
 
-    def launch(self, live_restore: bool) -> None:
-        """Start one dockerd in a session of its own, its output in the log file."""
-        pid = self.pid()
-        if pid is not None:
-            self.end([pid], signal.SIGKILL)
+    def launch(self) -> None:
+        """Start one dockerd in a session of its own, its output in the log file.
+
+        First ends what is left of a killed one, its pid files too: dockerd would wait 15 s for a containerd that is
+        a zombie, or another process under its old number, and give up. Shims stay: they hold the containers.
+        """
+        self.end(self.our_processes("dockerd", "containerd"), signal.SIGKILL)
         self.pidfile.unlink(missing_ok=True)
-        configuration = self.folder.engine / "daemon.json"
-        configuration.write_text(json.dumps({"live-restore": live_restore}))
-        argv = ["dockerd", "--config-file", str(configuration), "-H", self.folder.docker_host]
+        (self.exec / "containerd" / "containerd.pid").unlink(missing_ok=True)
+        argv = ["dockerd", "--config-file", str(self.configuration), "-H", self.folder.docker_host]
         argv += ["--data-root", str(self.data), "--exec-root", str(self.exec), "--pidfile", str(self.pidfile)]
         argv += ["--bridge", BRIDGE, "--default-address-pool", ADDRESS_POOL]
         # The image is nearly empty, so copies cost nothing, and no overlay mount is left behind by a kill.
@@ -168,20 +201,17 @@ class Engine:
         pid = self.pid()
         if pid is not None:
             self.end([pid], signal.SIGTERM, deadline)
-        self.end(self.our_processes(), signal.SIGKILL)
+        self.end(self.our_processes("dockerd", "containerd"), signal.SIGKILL)
 
-    def our_processes(self) -> list[int]:
-        """Return the pids of dockerd, containerd and shims of this folder, known by its paths in their arguments.
-
-        A container's own processes end with their shim, whose children they are made by `remove`.
-        """
+    def our_processes(self, *names: str) -> list[int]:
+        """Return the pids of this folder's processes of those names, known by its paths in their arguments."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 arguments = command_line(int(entry.name))
                 name = Path(arguments[0]).name if arguments else ""
                 ours = any(str(self.folder.engine) in argument for argument in arguments[1:])
-                if ours and name in ("dockerd", "containerd", "containerd-shim-runc-v2"):
+                if ours and name in names:
                     found.append(int(entry.name))
         return found
 
@@ -207,6 +237,7 @@ class Engine:
     def remove(self) -> None:
         """End everything of this engine: processes, containers' remains, mounts, bridges, rules, the folder."""
         self.stop()
+        self.end(self.our_processes("containerd-shim-runc-v2"), signal.SIGKILL)
         self.kill_orphans()
         for mount in sorted(mounts_below(self.folder.engine), reverse=True):
             run("umount", "-l", mount, check=False)
@@ -255,19 +286,24 @@ def make_bridge() -> None:
 
 
 def restore_rules(before: dict[str, object]) -> None:
-    """Remove the iptables rules that name our bridges, and the engine's chains where no other engine had made them."""
+    """Remove the iptables rules that name our bridges; the chains too, where no other engine made or uses them."""
+    for table in ("filter", "nat"):
+        for rule in run("iptables-save", "-t", table).splitlines():
+            ours = f" {BRIDGE} " in f"{rule} " or f" {NETWORK_BRIDGE} " in f"{rule} "
+            if rule.startswith("-A ") and ours:
+                run("iptables", "-t", table, "-D", *rule.split()[1:], check=False)
+    # What is left of these rules is one for each bridge of another engine.
+    others = any(rule.endswith("-j DOCKER") for rule in run("iptables-save", "-t", "filter").splitlines())
+    if before["chains"] or others:
+        return
     for table in ("filter", "nat"):
         rules = run("iptables-save", "-t", table).splitlines()
         for rule in rules:
-            ours = f" {BRIDGE} " in f"{rule} " or f" {NETWORK_BRIDGE} " in f"{rule} "
-            jump = not before["chains"] and rule.rpartition("-j ")[2].strip() in CHAINS
-            if rule.startswith("-A ") and (ours or jump):
+            if rule.startswith("-A ") and rule.rpartition("-j ")[2].strip() in CHAINS:
                 run("iptables", "-t", table, "-D", *rule.split()[1:], check=False)
-        if not before["chains"]:
-            chains = [rule.split()[0][1:] for rule in rules if rule.startswith(":DOCKER")]
-            for step in ("-F", "-X"):
-                for chain in chains:
-                    run("iptables", "-t", table, step, chain, check=False)
-    if not before["chains"]:
-        run("iptables", "-P", "FORWARD", str(before["forward"]), check=False)
-        FORWARDING.write_text(str(before["forwarding"]))
+        chains = [rule.split()[0][1:] for rule in rules if rule.startswith(":DOCKER")]
+        for step in ("-F", "-X"):
+            for chain in chains:
+                run("iptables", "-t", table, step, chain, check=False)
+    run("iptables", "-P", "FORWARD", str(before["forward"]), check=False)
+    FORWARDING.write_text(str(before["forwarding"]))

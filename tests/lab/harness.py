@@ -85,7 +85,7 @@ class Lab:
 
     # Up and down
 
-    def up(self, live_restore: bool = False, report: Callable[[str], None] = lambda _: None) -> None:
+    def up(self, live_restore: bool | None = None, report: Callable[[str], None] = lambda _: None) -> None:
         """Bring everything up, or what is missing of it; returns when every service answers. LabError otherwise."""
         check_host()
         with self.alone():

@@ -20,7 +20,8 @@ def main() -> None:
         "log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n\n"
     )
     machine = ["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-    classes = f"{settings}:/usr/share/java/zookeeper.jar"
+    jars = [f"/usr/share/java/{name}.jar" for name in ("zookeeper", "slf4j-log4j12", "log4j-1.2")]
+    classes = ":".join([str(settings), *jars])
     server = "org.apache.zookeeper.server.ZooKeeperServerMain"
     os.execvp("java", ["java", *machine, "-cp", classes, server, str(settings / "zoo.cfg")])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 from moalog_tui.operations.operation import OperationEvent
@@ -53,3 +54,7 @@ class Desk:
     read_only: bool = False
     ascii: bool = False
     engine_label: str = "docker"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys changed in the configuration: a binding's id, and the keys that replace its own ("ctrl+r,f6")."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The clock of the screen."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moalog_tui.adapters.blocking import BlockingCalls, NoSlot, StillRunning
-from moalog_tui.adapters.docker_client import open_client
+from moalog_tui.adapters.docker_client import LiveSockets, open_client
 from moalog_tui.adapters.docker_endpoint import EngineEndpoint, resolve_endpoint
 from moalog_tui.adapters.docker_errors import (
     is_connection_error,
@@ -78,6 +78,7 @@ class DockerEngine:
         self._lock = threading.Lock()
         self._connecting = threading.Lock()
         self._closed = False
+        self._live = LiveSockets()
         self._inspected: dict[str, _Inspected] = {}
         self._changes = 0
         self._followers: set[LogFollower] = set()
@@ -181,7 +182,7 @@ class DockerEngine:
     def close(self) -> None:
         """End every stream and give the connections back; returns at once. Calls fail from here on.
 
-        Threads whose engine hangs are not waited for: they end at their own time-out.
+        Threads are not waited for. Those that wait on a Unix socket end with it, others at their time-out.
         """
         with self._lock:
             self._closed = True
@@ -191,6 +192,7 @@ class DockerEngine:
             follower.stop()
         for stream in streams:
             stream.stop()
+        self._live.close()
         if client is not None:
             client.close()
 
@@ -284,7 +286,7 @@ class DockerEngine:
         if self._endpoint is None:
             self._endpoint = resolve_endpoint(self._environment)
         try:
-            client, self._server_version = open_client(self._endpoint, self._timeout)
+            client, self._server_version = open_client(self._endpoint, self._timeout, self._live)
         except Exception as error:
             raise self._named(error) from error
         if timeout is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -20,21 +21,24 @@ _CHUNK_LIMIT: Final = 16 * 2**20
 _OLDEST: Final = "1.24"
 
 
-def open_client(endpoint: EngineEndpoint, timeout: float) -> tuple[APIClient, str]:
+def open_client(endpoint: EngineEndpoint, timeout: float, live: LiveSockets) -> tuple[APIClient, str]:
     """Return a client that speaks an API version both sides know, and the server's version. Blocks.
 
     The version is the newest the SDK was written for, but no newer than the server's and no older than its
-    minimum; the SDK by itself would speak the server's newest, whose shapes it does not know. Raises what the
-    SDK and its HTTP library raise; `name_error` tells it.
+    minimum; the SDK by itself would speak the server's newest, whose shapes it does not know. `live` learns of
+    its sockets. Raises what the SDK and its HTTP library raise; `name_error` tells it.
     """
     # Importing the SDK takes about 110 ms: on the first thread that needs it, after the screen is up.
     from docker import APIClient
     from docker.constants import DEFAULT_DOCKER_API_VERSION
 
+    from moalog_tui.adapters.docker_transport import mend
+
     options = _options(endpoint, timeout)
     first = APIClient(version=_OLDEST, **options)
     try:
         _direct(first, endpoint)
+        mend(first, live)
         told = first.version(api_version=False)
     finally:
         first.close()
@@ -42,6 +46,7 @@ def open_client(endpoint: EngineEndpoint, timeout: float) -> tuple[APIClient, st
     version = max(oldest, min(newest, DEFAULT_DOCKER_API_VERSION, key=_rank), key=_rank)
     client = APIClient(version=version, **options)
     _direct(client, endpoint)
+    mend(client, live)
     return client, str(told.get("Version") or "unknown")
 
 
@@ -64,6 +69,31 @@ def _direct(client: APIClient, endpoint: EngineEndpoint) -> None:
 
 def _rank(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
+class LiveSockets:
+    """The sockets in use, so that any thread can end what waits on them."""
+
+    def __init__(self) -> None:
+        self._held: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def add(self, one: socket.socket) -> None:
+        """Keep a weak hold of a connected socket. Raises ConnectionAbortedError once closed."""
+        with self._lock:
+            if self._closed:
+                raise ConnectionAbortedError("the connection to the engine was closed")
+            self._held.add(one)
+
+    def close(self) -> None:
+        """End every request under way, and every one to come."""
+        with self._lock:
+            self._closed = True
+            held = list(self._held)
+        for one in held:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 class Dechunker:

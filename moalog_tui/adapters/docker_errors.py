@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gaierror
 from typing import Any, Final
 
 from moalog_tui.adapters.docker_endpoint import DEFAULT_URL, EngineEndpoint
@@ -59,7 +60,8 @@ def name_error(error: BaseException, endpoint: EngineEndpoint, timeout: float) -
     if status is not None:
         return EngineError(f"the engine answered {status}: {_explanation(error) or 'without a reason'}")
     found = list(causes(error))
-    numbers = {one.errno for one in found if isinstance(one, OSError)}
+    # TLS and name resolution number their errors themselves.
+    numbers = {one.errno for one in found if isinstance(one, OSError) and not isinstance(one, (ssl.SSLError, gaierror))}
     if errno.ENOENT in numbers and endpoint.socket is not None:
         return EngineError(f"no Docker Engine at {endpoint.socket}; {_how_to_start(endpoint)}", "absent")
     if numbers & {errno.EACCES, errno.EPERM}:
@@ -86,8 +88,8 @@ def _other(found: list[BaseException], endpoint: EngineEndpoint) -> EngineError:
         return EngineError("an ssh:// engine needs the ssh extra: pip install 'moalog-tui[ssh]'")
     tls = next((one for one in found if isinstance(one, ssl.SSLError)), None)
     if tls is not None:
-        return EngineError(f"the TLS connection to {endpoint.url} fails: {tls.reason or tls}")
-    if any(type(one).__name__ in ("gaierror", "NameResolutionError") for one in found):
+        return EngineError(f"the TLS connection to {endpoint.url} fails: {getattr(tls, 'reason', None) or tls}")
+    if any(isinstance(one, gaierror) for one in found):
         return EngineError(f"the name of the Docker Engine does not resolve: {endpoint.url}")
     if any(isinstance(one, _LOST) or type(one).__name__ in _LOST_NAMES for one in found):
         return EngineError(f"the Docker Engine at {endpoint.url} closed the connection", "refused")

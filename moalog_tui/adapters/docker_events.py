@@ -73,9 +73,9 @@ class EventStream:
         with self._lock:
             self._stopped = True
             stream = self._stream
+        self._fail(EngineError("the event stream was closed"))
         if stream is not None:
             stream.close()
-        self._fail(EngineError("the event stream was closed"))
 
     def join(self, timeout: float) -> bool:
         """Wait for the thread and return whether it has ended; for tests."""

@@ -11,13 +11,16 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from moalog_tui.adapters.blocking import BlockingCalls
+from moalog_tui.adapters.docker import DockerEngine
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 RAW = "application/vnd.docker.raw-stream"
@@ -107,6 +110,8 @@ class EngineServer:
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.api_version = "1.41"
         self.min_api_version = "1.12"
+        self.any_version = False
+        """Answer every API version, as an engine that still serves older ones."""
         self.hanging = threading.Event()
         self.hang_on: set[str] = set()
         """Path parts at which the server accepts a request and never answers."""
@@ -192,6 +197,16 @@ def engine_server(*boxes: Box) -> Iterator[EngineServer]:
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
+@contextlib.asynccontextmanager
+async def engine_on(server: EngineServer, timeout: float = 2.0) -> AsyncIterator[DockerEngine]:
+    """Run the adapter against a server."""
+    engine = DockerEngine(BlockingCalls(), server.environment, timeout)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
     """Wait for a condition; fail where it does not come true in time."""
     end = time.monotonic() + seconds
@@ -242,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         parts = [part for part in path.split("/") if part]
         if parts and parts[0].startswith("v1."):
-            if parts[0][1:] != engine.api_version and parts[1:] != ["version"]:
+            if parts[0][1:] != engine.api_version and not engine.any_version:
                 self._json(400, {"message": f"client version {parts[0][1:]} is too new"})
                 return
             parts = parts[1:]

@@ -24,27 +24,59 @@ async def ask_program(argv: tuple[str, ...], environment: Mapping[str, str], dea
 
     It gets no stdin and its own session, so that all it started ends with it.
     """
+    # A pipe of our own: asyncio's `wait` never returns while its pipe holds more than anybody reads.
+    reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=writing,
             stderr=asyncio.subprocess.DEVNULL,
             env=dict(environment),
             start_new_session=True,
         )
     except OSError:
+        os.close(reading)
         return None
-    assert process.stdout is not None
+    finally:
+        os.close(writing)
     try:
         async with asyncio.timeout(deadline):
-            output = await process.stdout.read(OUTPUT_LIMIT)
+            output = await _read(reading)
+            os.close(reading)  # what goes on writing is ended by its broken pipe
+            reading = -1
             code = await process.wait()
     except TimeoutError:
         return None
     finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        if reading >= 0:
+            os.close(reading)
+        if process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     lines = output.decode("utf-8", "replace").strip().splitlines()
     return (lines[0] if lines else "") if code == 0 else None
+
+
+async def _read(descriptor: int) -> bytes:
+    """Read up to OUTPUT_LIMIT bytes of a pipe, or to its end."""
+    os.set_blocking(descriptor, False)
+    ready = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ready.set)
+    output = b""
+    try:
+        while len(output) < OUTPUT_LIMIT:
+            await ready.wait()
+            ready.clear()
+            try:
+                piece = os.read(descriptor, OUTPUT_LIMIT - len(output))
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            output += piece
+    finally:
+        loop.remove_reader(descriptor)
+    return output

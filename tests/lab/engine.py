@@ -174,15 +174,11 @@ class Engine:
         argv += ["--bridge", BRIDGE, "--default-address-pool", ADDRESS_POOL]
         # The image is nearly empty, so copies cost nothing, and no overlay mount is left behind by a kill.
         argv += ["--storage-driver", "vfs", "--shutdown-timeout", "5"]
+        environment = {**os.environ, "PATH": search_path()}
         with self.log.open("ab") as log:
-            subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, "PATH": search_path()},
-            )
+            # Forked away, so that it is nobody's child: it outlives the test or the command that started it.
+            forked = ["setsid", "--fork", *argv]
+            subprocess.run(forked, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, check=True)
 
     def last_words(self) -> str:
         """Return the end of dockerd's log."""
@@ -220,11 +216,11 @@ class Engine:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, how)
-        if not wait_until(lambda: reaped(pids), deadline, 0.05):
+        if not wait_until(lambda: not any(map(running, pids)), deadline, 0.05):
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: reaped(pids), 5, 0.05)
+            wait_until(lambda: not any(map(running, pids)), 5, 0.05)
 
     def remember_host(self) -> None:
         """Note what the engine will change on the host, to be put back by `remove`. Written once."""
@@ -241,9 +237,10 @@ class Engine:
         self.kill_orphans()
         for mount in sorted(mounts_below(self.folder.engine), reverse=True):
             run("umount", "-l", mount, check=False)
-        for bridge in (BRIDGE, NETWORK_BRIDGE):
-            run("ip", "link", "del", bridge, check=False)
+        # Without that file this folder never had an engine, and the bridges are another lab's.
         if self.before.exists():
+            for bridge in (BRIDGE, NETWORK_BRIDGE):
+                run("ip", "link", "del", bridge, check=False)
             restore_rules(json.loads(self.before.read_text()))
         shutil.rmtree(self.folder.engine, ignore_errors=True)
 
@@ -261,14 +258,6 @@ class Engine:
                 if any(word in ids for line in groups.splitlines() for word in line.split("/")):
                     orphans.append(int(entry.name))
         self.end(orphans, signal.SIGKILL)
-
-
-def reaped(pids: list[int]) -> bool:
-    """True when none of the processes runs; our own children among them are waited for."""
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-    return not any(running(pid) for pid in pids)
 
 
 def mounts_below(folder: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.lab.folder import LABEL, LabError
+from tests.lab.folder import HERE, LABEL, LabError
 from tests.lab.harness import Lab
 
 OWN_PROGRAMS = (
@@ -22,11 +22,12 @@ OWN_PROGRAMS = (
 """Services that obey control files."""
 MEMORY_MIB = 64
 HOSTILE_LINES = (
+    # First: the engine stores it as 64 records, and `--tail` counts records.
+    b"long " + b"x" * (1 << 20),
     b"\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b]52;c;ZWNobyBvd25lZA==\x07 \x1b]8;;http://example.invalid\x1b\\link\x1b]8;;\x1b\\",
     b"[/] [bold]markup[/bold] [@click=app.quit]click[/] [link=http://example.invalid]x[/link]",
     "c1 \x9b31m \x90q\x9c bidi \u202eevil\u2066 zero\u200bwidth".encode(),
     b"carriage\rreturn backspace\b\b\b bell\a null\x00 delete\x7f tab\tend",
-    b"long " + b"x" * (1 << 20),
 )
 
 
@@ -90,6 +91,16 @@ def redis_password(lab: Lab, new: str = "changed_behind_our_back") -> str:
     return f"Redis now wants another password; mend with: mend redis-password {new}"
 
 
+def env_value(lab: Lab, name: str = "REDIS_PASSWORD", value: str = "not the password") -> str:
+    """Write a wrong value into the platform's `.env`; nothing that runs changes."""
+    target = lab.platform_dir / ".env"
+    if name not in lab.settings():
+        raise LabError(f"{name} does not stand in {target}.")
+    lines = [line for line in target.read_text().splitlines() if not line.startswith(f"{name}=")]
+    target.write_text("\n".join([*lines, f'{name}="{value}"']) + "\n")
+    return f"{target} holds another {name}; mend with: mend all"
+
+
 def hostile(lab: Lab, service: str = "promtail") -> str:
     """Let a program log escape sequences, markup, bidi marks and a line of a megabyte."""
     lab.say(own(service), b"\n".join(HOSTILE_LINES) + b"\n")
@@ -130,6 +141,17 @@ def mend_password(lab: Lab, old: str = "changed_behind_our_back") -> str:
     return "Redis has its password again"
 
 
+def traces(lab: Lab) -> bool:
+    """Whether a fault is in force that no health tells: a control file, a changed `.env`, a limit, a container more."""
+    if any(entry.suffix != ".say" for entry in lab.folder.control.iterdir()):
+        return True
+    if (lab.platform_dir / ".env").read_text() != (HERE / "platform" / "env").read_text():
+        return True
+    with lab.client() as client:
+        found = client.containers.list(all=True, filters={"label": LABEL})
+        return len(found) != len(lab.services()) or any(one.attrs["HostConfig"]["Memory"] for one in found)
+
+
 def mend_all(lab: Lab) -> str:
     """Undo every control file, pause, stop, memory limit and extra container; returns when all is well."""
     for leftover in lab.folder.control.iterdir():
@@ -151,6 +173,7 @@ FAULTS: dict[str, Callable[..., str]] = {
     "flood": flood,
     "quiet": quiet,
     "redis-password": redis_password,
+    "env-value": env_value,
     "hostile": hostile,
     "hostile-label": hostile_label,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -96,18 +97,25 @@ class Lab:
             self.engine.start(live_restore)
             self.refuse_taken_ports()
             self.import_image()
-            self.mend_pauses()
             report("starting the services")
-            self.compose("up", "-d", "--no-color", deadline=240)
+            self.start_services()
             report("waiting for every service to answer")
             self.wait_well(90)
 
     def down(self) -> None:
-        """Take everything down and leave nothing on the host but the folder's platform and control files."""
+        """Take everything down and leave nothing but an empty folder.
+
+        LabError, with nothing removed, where the engine holds something that does not carry the lab's label.
+        """
         check_host()
         with self.alone():
-            if self.engine.pid() is not None and wait_until(self.engine.answers, 5):
+            if self.engine.data.exists():
+                # A killed engine is started once more, to see what it holds; one that cannot start holds nothing known.
+                with contextlib.suppress(LabError):
+                    self.engine.start(deadline=30)
+            if self.engine.answers():
                 with self.client(60) as client:
+                    refuse_foreign(client)
                     remove_labelled(client)
             self.engine.remove()
             shutil.rmtree(self.folder.platform, ignore_errors=True)
@@ -172,15 +180,30 @@ class Lab:
             for name in missing:
                 image.tag(*name.rsplit(":", 1))
 
-    def mend_pauses(self) -> None:
-        """Let paused containers run on: compose would leave them."""
+    def start_services(self) -> None:
+        """Let compose start what is missing; once more where a service fell ill on the way."""
+        self.stop_ill()
+        try:
+            self.compose("up", "-d", "--no-color", deadline=240)
+        except LabError:
+            self.stop_ill()
+            self.compose("up", "-d", "--no-color", deadline=240)
+
+    def stop_ill(self) -> None:
+        """Stop what compose leaves or refuses to build upon: paused, unhealthy, restarting, with another password."""
+        password_changed = bool(ports.complaint("redis", self.settings()))
         with self.client() as client:
-            for container in client.containers.list(filters={"label": LABEL, "status": "paused"}):
-                container.unpause()
+            for row in labelled(client):
+                service = row["Labels"].get("com.docker.compose.service", "")
+                if row["State"] == "paused":
+                    client.api.unpause(row["Id"])
+                ill = row["State"] in ("paused", "restarting") or "(unhealthy)" in row["Status"]
+                if ill or (service == "redis" and row["State"] == "running" and password_changed):
+                    client.api.stop(row["Id"], timeout=3)
 
     def wait_well(self, deadline: float) -> None:
         """Wait until nothing is ill; LabError with what still is after `deadline` seconds."""
-        if not wait_until(lambda: not self.ill(), deadline, 0.5):
+        if not wait_until(lambda: not self.ill(), deadline, 1):
             raise LabError(f"Not up after {deadline:.0f} s: " + "; ".join(f"{k}: {v}" for k, v in self.ill().items()))
 
     def ill(self) -> dict[str, str]:
@@ -309,6 +332,19 @@ def replace(target: Path, payload: bytes) -> None:
 def labelled(client: docker.DockerClient) -> list[dict[str, Any]]:
     """Rows of the lab's containers."""
     return list(client.api.containers(all=True, filters={"label": LABEL}))
+
+
+def refuse_foreign(client: docker.DockerClient) -> None:
+    """Raise LabError where the engine holds containers or volumes that are not the lab's."""
+    kept = {row["Id"] for row in labelled(client)}
+    names = [row["Names"][0].lstrip("/") for row in client.api.containers(all=True) if row["Id"] not in kept]
+    volumes = {volume.name for volume in client.volumes.list()}
+    volumes -= {volume.name for volume in client.volumes.list(filters={"label": LABEL})}
+    if names or volumes:
+        raise LabError(
+            f"The lab's engine holds what is not the lab's: {', '.join([*names, *sorted(volumes)])}; remove it "
+            "yourself (python -m tests.lab docker rm -f NAME, or docker volume rm NAME), then run lab-down again."
+        )
 
 
 def remove_labelled(client: docker.DockerClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
@@ -73,14 +74,19 @@ def complaint(service: str, settings: Mapping[str, str]) -> str:
         return "" if well else f"{path} says {status or 'nothing'}: {body[:80].strip()}"
     if service in TCP:
         name, request = TCP[service]
-        return ask(int(settings[name]), request)
+        return ask(int(settings[name]), request)[1]
+    if service == "redis":
+        answer, wrong = ask(int(settings["REDIS_PORT"]), f"AUTH {settings['REDIS_PASSWORD']}\r\n".encode())
+        return "" if answer.startswith(b"+OK") else wrong or answer.decode(errors="replace").strip()
     return ""
 
 
 def fetch(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
     """GET a URL of the lab, past any proxy; status 0 and the reason where nothing answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, headers={"X-Forwarded-For": "lab-harness"} | dict(headers or {}))
+    request = urllib.request.Request(
+        url, headers={"X-Forwarded-For": f"lab-harness-{os.getpid()}"} | dict(headers or {})
+    )
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             return answer.status, answer.read(4 << 20).decode(errors="replace")
@@ -91,11 +97,12 @@ def fetch(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]
         return 0, str(error)
 
 
-def ask(port: int, request: bytes) -> str:
-    """Send bytes to a port; return what is wrong, empty where anything comes back."""
+def ask(port: int, request: bytes) -> tuple[bytes, str]:
+    """Send bytes to a port; return the answer's beginning, and what is wrong where there is none."""
     try:
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as connection:
             connection.sendall(request)
-            return "" if connection.recv(16) else "closes without an answer"
+            answer = connection.recv(256)
     except OSError as error:
-        return str(error)
+        return b"", str(error)
+    return answer, "" if answer else "closes without an answer"

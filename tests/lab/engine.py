@@ -21,6 +21,8 @@ NETWORK_BRIDGE = "mlab1"
 """The bridge of the platform's compose network (its name stands in the compose file too)."""
 BRIDGE_ADDRESS = "10.213.0.1/24"
 ADDRESS_POOL = "base=10.214.0.0/16,size=24"
+OUR_MARKS = (f" {BRIDGE} ", f" {NETWORK_BRIDGE} ", " 10.213.0.", " 10.214.")
+"""What tells a rule of ours: our bridges, our address ranges."""
 CHAINS = ("DOCKER", "DOCKER-USER", "DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION-STAGE-2")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
@@ -275,11 +277,10 @@ def make_bridge() -> None:
 
 
 def restore_rules(before: dict[str, object]) -> None:
-    """Remove the iptables rules that name our bridges; the chains too, where no other engine made or uses them."""
+    """Remove the iptables rules that bear our marks; the chains too, where no other engine made or uses them."""
     for table in ("filter", "nat"):
         for rule in run("iptables-save", "-t", table).splitlines():
-            ours = f" {BRIDGE} " in f"{rule} " or f" {NETWORK_BRIDGE} " in f"{rule} "
-            if rule.startswith("-A ") and ours:
+            if rule.startswith("-A ") and any(mark in f"{rule} " for mark in OUR_MARKS):
                 run("iptables", "-t", table, "-D", *rule.split()[1:], check=False)
     # What is left of these rules is one for each bridge of another engine.
     others = any(rule.endswith("-j DOCKER") for rule in run("iptables-save", "-t", "filter").splitlines())

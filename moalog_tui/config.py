@@ -14,6 +14,7 @@ from moalog_tui.adapters.host import (
     compose_file_in,
     env_file_of,
     find_platform,
+    is_file,
     platform_folder,
     read_text,
     state_folder,
@@ -274,7 +275,7 @@ class _Loading:
             return path
         for name in RUNBOOKS if folder else ():
             path = Path(folder or "", name)
-            if not path.is_file():
+            if not is_file(path):
                 continue
             refused = trust(path).refused
             if refused is None:

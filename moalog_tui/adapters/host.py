@@ -37,7 +37,7 @@ def compose_file_in(folder: Path) -> Path | None:
     """Return the compose file of a platform's folder: in it, or in its `moalog-server/`."""
     for place in (folder, folder / COMPOSE_FOLDER):
         for name in COMPOSE_NAMES:
-            if _is_file(place / name):
+            if is_file(place / name):
                 return place / name
     return None
 
@@ -49,7 +49,7 @@ def platform_folder(folder: Path) -> Path:
     the one above: its passwords are the platform's.
     """
     above = folder.parent
-    if folder.name == COMPOSE_FOLDER and not _is_file(folder / ".env") and _is_file(above / ".env"):
+    if folder.name == COMPOSE_FOLDER and not is_file(folder / ".env") and is_file(above / ".env"):
         return above
     return folder
 
@@ -67,10 +67,11 @@ def env_file_of(folder: Path | None, compose_file: Path | None) -> Path | None:
     places = [folder] if folder else []
     if compose_file is not None:
         places.append(compose_file.parent)
-    return next((place / ".env" for place in places if _is_file(place / ".env")), None)
+    return next((place / ".env" for place in places if is_file(place / ".env")), None)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """True for a file that we can see."""
     try:
         return path.is_file()
     except OSError:

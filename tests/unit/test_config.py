@@ -8,6 +8,7 @@ import pytest
 
 from moalog_tui.adapters.host import EnvWatch
 from moalog_tui.config import ConfigError, Flags, Settings, load_settings
+from moalog_tui.platform.envfile import parse_env
 from moalog_tui.platform.secret import MASK, Secret
 from moalog_tui.platform.services import Endpoint, ServiceKind
 from moalog_tui.runbook.plan import Tier
@@ -152,6 +153,16 @@ def test_a_setting_tells_its_source(host: Host) -> None:
     found = host.load().setting("REDIS_PASSWORD")
     assert found is not None
     assert (found.plain, found.source) == ("moalog_redis_local", "profile default (empty in your shell)")
+
+
+def test_every_variable_of_the_platforms_example_is_known_with_its_default(host: Host) -> None:
+    settings = host.load()
+    example = Path(__file__).parents[3] / "shared" / "platform" / ".env.example"
+    told = {name: held.plain for name in settings.setting_names() if (held := settings.setting(name)) is not None}
+    assert len(told) == 30
+    assert (told["REDIS_PORT"], told["OTEL_GRPC_PORT"], told["ACTUATOR_USER"]) == ("6382", "4317", "actuator")
+    if example.is_file():  # where it is at hand
+        assert told == {name: held.value for name, held in parse_env(example.read_bytes()).values.items()}
 
 
 def test_ports_come_from_the_env_file_with_its_line(host: Host) -> None:

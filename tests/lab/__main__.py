@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
+import shutil
 import sys
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tests.lab import faults
 from tests.lab.folder import LabError, check_host, packages, search_path
@@ -31,8 +35,9 @@ def parser() -> argparse.ArgumentParser:
     engine = commands.add_parser("engine", help="the engine alone")
     engine.add_argument("action", choices=("kill", "stop", "start"))
     live_restore(engine)
-    for name in ("docker", "compose"):
-        client = commands.add_parser(name, help=f"run {name} on the lab", add_help=False, prefix_chars="\0")
+    for name in ("docker", "compose", "run"):
+        help_text = "run a program pointed at the lab: run moalog-tui check" if name == "run" else f"{name} on the lab"
+        client = commands.add_parser(name, help=help_text, add_help=False, prefix_chars="\0")
         client.add_argument("arguments", nargs="*")
     for name, table in (("break", faults.FAULTS), ("mend", faults.MENDS)):
         fault = commands.add_parser(name, help=f"one of: {', '.join(table)}")
@@ -80,6 +85,23 @@ def up(lab: Lab, survive: bool | None) -> int:
     return environment(lab)
 
 
+def run_program(lab: Lab, argv: Sequence[str]) -> None:
+    """Become a program whose environment points at the lab; LabError where there is none of that name."""
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    program = shutil.which(argv[0], path=path) if argv else None
+    if program is None:
+        raise LabError(f"There is no program {' '.join(argv[:1]) or '(none was named)'} to run.")
+    os.execve(program, list(argv), lab.environment(PATH=path))
+
+
+def call(fault: Callable[..., str], lab: Lab, arguments: Sequence[str]) -> str:
+    """Do a fault; LabError where it takes fewer arguments."""
+    takes = list(inspect.signature(fault).parameters)[1:]
+    if len(arguments) > len(takes):
+        raise LabError(f"This takes no more than: {' '.join(takes) or 'no argument'}.")
+    return fault(lab, *arguments)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked; return the exit code."""
     if arguments.command == "packages":
@@ -100,12 +122,14 @@ def run(arguments: argparse.Namespace) -> int:
         case "docker":
             os.environ.update(DOCKER_HOST=lab.docker_host, PATH=search_path())
             os.execv("/usr/bin/docker", ["docker", *arguments.arguments])
+        case "run":
+            run_program(lab, arguments.arguments)
         case "compose":
             print(lab.compose(*arguments.arguments), end="")
         case "break":
-            print(faults.FAULTS[arguments.name](lab, *arguments.arguments))
+            print(call(faults.FAULTS[arguments.name], lab, arguments.arguments))
         case "mend":
-            print(faults.MENDS[arguments.name](lab, *arguments.arguments))
+            print(call(faults.MENDS[arguments.name], lab, arguments.arguments))
     return 0
 
 

@@ -36,7 +36,6 @@ class LogParser:
         self._skip = 0
         """Bytes of an oversized frame that are still to be thrown away."""
         self._skip_stream = Stream.STDOUT
-        self._skipping_line = False
         self._open: dict[Stream, _Open] = {}
         self._second = b""
         self._second_ns = 0
@@ -122,16 +121,11 @@ class LogParser:
             at = stop + 1
 
     def _feed_raw(self, data: bytes, lines: list[RawLine]) -> None:
-        parts = data.split(b"\n")
-        for index, part in enumerate(parts):
-            whole = index < len(parts) - 1
-            if not self._skipping_line:
-                self._held = self._held + part if self._held else part
-            if whole:
-                self._raw_line(self._held, lines)
-                self._held, self._skipping_line = b"", False
-            elif len(self._held) > _HOLD:
-                self._held, self._skipping_line = self._held[:_HOLD], True
+        *whole, rest = data.split(b"\n")
+        for part in whole:
+            self._raw_line(self._held + part, lines)
+            self._held = b""
+        self._held = (self._held + rest)[:_HOLD]
 
     def _raw_line(self, line: bytes, lines: list[RawLine]) -> None:
         stamp = _STAMP.match(line)

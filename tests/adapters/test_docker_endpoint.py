@@ -165,12 +165,15 @@ async def test_an_engine_over_ssh_without_its_extra_says_what_to_install() -> No
 
 
 async def test_an_engine_over_tcp_and_a_proxy_that_must_not_catch_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    engine = DockerEngine(BlockingCalls(), {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"})
-    status = await engine.status()
-    engine.close()
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        engine = DockerEngine(BlockingCalls(), {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"}, 0.5)
+        status = await engine.status()
+        engine.close()
     assert (status.kind, status.endpoint, status.remote) == ("refused", f"tcp://127.0.0.1:{port} (DOCKER_HOST)", False)
     assert status.error is not None
     assert str(port) in status.error

@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,30 @@ async def test_only_what_changed_is_inspected_again() -> None:
             assert await inspections() == ["b"]
             mysql.status = "Exited (137) 3 seconds ago"
             assert await inspections() == []
+
+
+async def test_what_was_inspected_while_an_event_told_of_a_change_is_not_kept() -> None:
+    class Changing(Box):
+        def inspection(self) -> dict[str, Any]:
+            told = super().inspection()
+            engine.forget(self.id)
+            return told
+
+    plain = composed("redis", "a" * 64)
+    with engine_server(Changing(plain.id, plain.name, plain.labels)) as server:
+        async with engine_on(server) as engine:
+            await engine.containers(HINT)
+            server.boxes = [plain]
+            await engine.containers(HINT)
+            await engine.containers(HINT)
+            assert len(server.asked("a" * 64)) == 2
+
+
+async def test_twenty_inspections_share_one_connection() -> None:
+    with engine_server(*(composed(f"s{number}", f"{number:064x}") for number in range(20))) as server:
+        async with engine_on(server) as engine:
+            assert len((await engine.containers(HINT)).containers) == 20
+            assert len(server.connections) == 1
 
 
 async def test_a_recreated_container_is_found_under_its_new_id() -> None:

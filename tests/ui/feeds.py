@@ -31,14 +31,37 @@ NOW = datetime(2026, 11, 23, 19, 2, 11, tzinfo=UTC)
 
 K = ServiceKind
 SERVICES: tuple[Service, ...] = (
-    Service("moalog-server", K.APPLICATION, needs=(Dependency("mysql", "no posts"), Dependency("rate-limiter", "no limits"),
-            Dependency("fluxpay-engine", "no payments"))),
-    Service("rate-limiter", K.APPLICATION, needs=(Dependency("redis", "fails open", "500 ms", "It lets every request through."),)),
-    Service("fluxpay-engine", K.APPLICATION, needs=(Dependency("fluxpay-postgres", "no ledger"),
-            Dependency("redis", "no idempotency checks"), Dependency("fluxpay-kafka", "no events")),
-            external=(ExternalDependency("OpenAI", "no summaries", "30 s"),)),
-    Service("redis", K.DATASTORE, startup_s=15, scenario="redis-down",
-            impact=("Rate limiting fails open.", "Payments lose their duplicate guard.")),
+    Service(
+        "moalog-server",
+        K.APPLICATION,
+        needs=(
+            Dependency("mysql", "no posts"),
+            Dependency("rate-limiter", "no limits"),
+            Dependency("fluxpay-engine", "no payments"),
+        ),
+    ),
+    Service(
+        "rate-limiter",
+        K.APPLICATION,
+        needs=(Dependency("redis", "fails open", "500 ms", "It lets every request through."),),
+    ),
+    Service(
+        "fluxpay-engine",
+        K.APPLICATION,
+        needs=(
+            Dependency("fluxpay-postgres", "no ledger"),
+            Dependency("redis", "no idempotency checks"),
+            Dependency("fluxpay-kafka", "no events"),
+        ),
+        external=(ExternalDependency("OpenAI", "no summaries", "30 s"),),
+    ),
+    Service(
+        "redis",
+        K.DATASTORE,
+        startup_s=15,
+        scenario="redis-down",
+        impact=("Rate limiting fails open.", "Payments lose their duplicate guard."),
+    ),
     Service("mysql", K.DATASTORE, startup_s=60, scenario="mysql-down", impact=("Nobody can read or write posts.",)),
     Service("fluxpay-postgres", K.DATASTORE),
     Service("fluxpay-kafka", K.BROKER, needs=(Dependency("fluxpay-zookeeper", "no controller"),)),
@@ -55,7 +78,7 @@ SERVICES: tuple[Service, ...] = (
     Service("jaeger", K.OBSERVABILITY),
     Service("otel-collector", K.OBSERVABILITY, needs=(Dependency("jaeger", "traces are dropped"),)),
     Service("otel-agent-init", K.ONE_SHOT, completes=True),
-)  # fmt: skip
+)
 
 ENGINE = EngineStatus("unix:///var/run/docker.sock (default)", True, "1.47", "27.3.1")
 AWAY = EngineStatus(
@@ -118,8 +141,10 @@ def status_of(service: Service, state: HealthState = HealthState.HEALTHY, **chan
         history=() if service.completes else history_of(service),
         container=container,
         endpoint=Endpoint("127.0.0.1", 8080, "published"),
-        usage=None if service.completes else Usage(1.0 + len(service.name) % 4, 45_000_000 + 9_000_000 * len(service.name), 0),
-    )  # fmt: skip
+        usage=None
+        if service.completes
+        else Usage(1.0 + len(service.name) % 4, 45_000_000 + 9_000_000 * len(service.name), 0),
+    )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -146,17 +171,38 @@ def redis_down() -> Snapshot:
     for service in SERVICES:
         if service.name == "redis":
             dead = container_of(
-                service, state=ContainerState.EXITED, exit_code=137, oom_killed=True, finished_at=NOW - timedelta(minutes=4)
-            )  # fmt: skip
+                service,
+                state=ContainerState.EXITED,
+                exit_code=137,
+                oom_killed=True,
+                finished_at=NOW - timedelta(minutes=4),
+            )
             rows.append(
-                status_of(service, HealthState.DOWN, reason=Reason.OOM_KILLED, detail="exited 137, out of memory, 4m ago",
-                          container=dead, probe=Outcome.FAIL, latency_ms=None, history=history_of(service, 9), usage=None,
-                          dependants=("rate-limiter", "fluxpay-engine", "redis-exporter"), impact=service.impact)
-            )  # fmt: skip
+                status_of(
+                    service,
+                    HealthState.DOWN,
+                    reason=Reason.OOM_KILLED,
+                    detail="exited 137, out of memory, 4m ago",
+                    container=dead,
+                    probe=Outcome.FAIL,
+                    latency_ms=None,
+                    history=history_of(service, 9),
+                    usage=None,
+                    dependants=("rate-limiter", "fluxpay-engine", "redis-exporter"),
+                    impact=service.impact,
+                )
+            )
         elif any(need.service == "redis" for need in service.needs):
             loses = next(need.loses for need in service.needs if need.service == "redis")
-            rows.append(status_of(service, HealthState.DEGRADED, reason=Reason.DEPENDENCY, detail=f"redis: {loses}",
-                                  root_causes=("redis",)))  # fmt: skip
+            rows.append(
+                status_of(
+                    service,
+                    HealthState.DEGRADED,
+                    reason=Reason.DEPENDENCY,
+                    detail=f"redis: {loses}",
+                    root_causes=("redis",),
+                )
+            )
         else:
             rows.append(status_of(service))
     events = (
@@ -176,9 +222,20 @@ def everything_down() -> Snapshot:
             rows.append(status_of(service))
             continue
         roots = tuple(sorted({"redis", "mysql", "prometheus", "loki", "jaeger"} & {n.service for n in service.needs}))
-        rows.append(status_of(service, HealthState.DOWN, reason=Reason.EXITED, detail="exited 255, 2m ago", container=dead,
-                              probe=Outcome.FAIL, latency_ms=None, usage=None, history=history_of(service, 24),
-                              root_causes=roots))  # fmt: skip
+        rows.append(
+            status_of(
+                service,
+                HealthState.DOWN,
+                reason=Reason.EXITED,
+                detail="exited 255, 2m ago",
+                container=dead,
+                probe=Outcome.FAIL,
+                latency_ms=None,
+                usage=None,
+                history=history_of(service, 24),
+                root_causes=roots,
+            )
+        )
     silent = tuple(MetricReading(spec, None, "Prometheus does not answer") for spec in SPECS)
     return picture(rows, metrics=silent)
 
@@ -186,10 +243,20 @@ def everything_down() -> Snapshot:
 def no_daemon() -> Snapshot:
     """The engine was never reached."""
     rows = [
-        status_of(service, HealthState.UNKNOWN, reason=Reason.MONITOR, detail="the engine does not answer", container=None,
-                  probe=Outcome.UNKNOWN, latency_ms=None, usage=None, history=(), endpoint=None)
+        status_of(
+            service,
+            HealthState.UNKNOWN,
+            reason=Reason.MONITOR,
+            detail="the engine does not answer",
+            container=None,
+            probe=Outcome.UNKNOWN,
+            latency_ms=None,
+            usage=None,
+            history=(),
+            endpoint=None,
+        )
         for service in SERVICES
-    ]  # fmt: skip
+    ]
     silent = tuple(MetricReading(spec, None, "Prometheus does not answer") for spec in SPECS)
     return picture(rows, engine=AWAY, metrics=silent)
 
@@ -198,19 +265,46 @@ RUNBOOK = Runbook(
     "built in",
     "0" * 64,
     (
-        Scenario("2", "redis-down", "Redis Down", 120, (
-            Section("Impact", "impact", 121, (("bullet", "Requests are no longer limited."),
-                                               ("bullet", "A payment sent twice is taken twice."))),
-            Section("Diagnose", "diagnose", 126, (("comment", "# is it running?"),
-                    ("command", "docker ps --filter name=moalog-redis"), ("command", "docker logs --tail 20 moalog-redis"))),
-            Section("Recover", "recover", 133, (("command", "docker compose start redis"),
-                    ("text", "It answers again within 15 seconds."))),
-            Section("Verify", "verify", 140, (("command", "redis-cli ping"), ("text", "fluxpay-engine answers."))),
-        )),
-        Scenario("1", "mysql-down", "MySQL Down", 60, (
-            Section("Impact", "impact", 61, (("bullet", "Posts cannot be read or written."),)),)),
+        Scenario(
+            "2",
+            "redis-down",
+            "Redis Down",
+            120,
+            (
+                Section(
+                    "Impact",
+                    "impact",
+                    121,
+                    (("bullet", "Requests are no longer limited."), ("bullet", "A payment sent twice is taken twice.")),
+                ),
+                Section(
+                    "Diagnose",
+                    "diagnose",
+                    126,
+                    (
+                        ("comment", "# is it running?"),
+                        ("command", "docker ps --filter name=moalog-redis"),
+                        ("command", "docker logs --tail 20 moalog-redis"),
+                    ),
+                ),
+                Section(
+                    "Recover",
+                    "recover",
+                    133,
+                    (("command", "docker compose start redis"), ("text", "It answers again within 15 seconds.")),
+                ),
+                Section("Verify", "verify", 140, (("command", "redis-cli ping"), ("text", "fluxpay-engine answers."))),
+            ),
+        ),
+        Scenario(
+            "1",
+            "mysql-down",
+            "MySQL Down",
+            60,
+            (Section("Impact", "impact", 61, (("bullet", "Posts cannot be read or written."),)),),
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def _ns(at: datetime) -> int:
@@ -282,15 +376,20 @@ class Bench:
         safe = verb is Verb.START
         short = status.container.short_id
         return Plan(
-            verb, status.service, status.container.id, status.container.name,
+            verb,
+            status.service,
+            status.container.id,
+            status.container.name,
             Tier.SAFE if safe else Tier.DISRUPTIVE,
-            (Step("1", StepType.ENGINE, f"{verb.value} the container"),
-             Step("2", StepType.WAIT, "wait until it passes twice", (0.0, 15.0))),
+            (
+                Step("1", StepType.ENGINE, f"{verb.value} the container"),
+                Step("2", StepType.WAIT, "wait until it passes twice", (0.0, 15.0)),
+            ),
             f"Engine API: {verb.value} of container {short}, stop time-out 10 s",
             ("docker", verb.value, "--time", "10", status.container.name),
             (f"{status.container.name}, {short}, up 3h12m, healthy",),
             ("rate-limiter and fluxpay-engine blip while it is away",),
-        )  # fmt: skip
+        )
 
     async def run(self, plan: Plan) -> AsyncIterator[OperationEvent]:
         """Report what a test puts into `events`; None ends it."""

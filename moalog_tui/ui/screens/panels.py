@@ -143,15 +143,13 @@ class Panels(Screen[None]):
         self.lay_out()
         if self.runbook_open:
             self.runbook.focus()
-        elif not self.runbook_open and self.focused is self.runbook:
+        elif self.focused is self.runbook:
             self.services.focus()
 
     def toggle_zoom(self) -> None:
         """Give the whole screen to the focused panel, or back."""
-        focused = self.focused
-        self.zoomed = (
-            None if self.zoomed else (focused.id if focused is not None and focused.id in HINTS else "services")
-        )
+        name = self.focused.id if self.focused is not None else None
+        self.zoomed = None if self.zoomed else (name if name in HINTS else "services")
         self.lay_out()
 
     def panels(self) -> list[Panel]:

@@ -96,7 +96,7 @@ class Preview(Dialog[bool]):
             ((target, styles.strong),),
             ((f"{left} y  yes, {verb} {right}", yes), ("  ", styles.text), (f"{nleft} n  cancel {nright}", no),
              ("   ", styles.text), state),
-            (("enter presses the marked one · tab moves · c copies the command · esc cancels", styles.dim),),
+            (("enter takes the marked · tab moves · c copies the command · esc cancels", styles.dim),),
         ]  # fmt: skip
 
     # Keys ------------------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class LogPanel(Panel):
         self._page_top = 0
         self._seen_end = 0
         self._why = ""
+        self.engine_error: str | None = None
+        """The engine's own sentence while it is away."""
         self.timestamps = True
         self.wrap = False
         self.paused = False
@@ -88,12 +90,17 @@ class LogPanel(Panel):
 
     def show(self, snapshot: Snapshot) -> None:
         """Take a new picture: mark what happened to the container, follow it across restarts and recreation."""
+        away = None if snapshot.engine.connected or not snapshot.complete else snapshot.engine.error
+        if away != self.engine_error:
+            self.engine_error = away
+            self.refresh()
         status = snapshot.status(self._service) if self._service else None
         if status is None:
             return
         if self._container is not None:
+            oom = {event.container_id for event in snapshot.events if event.action == "oom"}
             for event in snapshot.events:
-                self._mark(event)
+                self._mark(event, event.container_id in oom)
         self._take_container(status)
 
     def _take_container(self, status: ServiceStatus) -> None:
@@ -124,8 +131,8 @@ class LogPanel(Panel):
         lines = [raw for _, raw in ring.slice(ring.end - 50, ring.end) if raw.stream is not Stream.MARKER]
         return lines[-1].ts_ns if lines else None
 
-    def _mark(self, event: ContainerEvent) -> None:
-        if event.service != self._service or event.action not in ("die", "start", "oom", "pause", "unpause"):
+    def _mark(self, event: ContainerEvent, oom: bool) -> None:
+        if event.service != self._service or event.action not in ("die", "start", "pause", "unpause"):
             return
         key = (event.at_ns, event.action)
         if key in self._marked:
@@ -137,9 +144,8 @@ class LogPanel(Panel):
             return
         at = f"{datetime.fromtimestamp(event.at_ns / 1e9, UTC):%H:%M:%S}Z"
         text = {
-            "die": f"container stopped {at}" + (f" (exit {event.exit_code})" if event.exit_code is not None else ""),
+            "die": f"container stopped {at}{_exit_of(event, oom)}",
             "start": f"container started {at}",
-            "oom": f"out of memory {at}: the kernel killed a process of the container",
             "pause": f"container paused {at}",
             "unpause": f"container goes on {at}",
         }[event.action]
@@ -412,8 +418,8 @@ class LogPanel(Panel):
         if self.paused:
             more.append((" · paused, p goes on", styles.starting))
         elif self.cursor is None:
-            state = self._stream.state if self._stream else self._why
-            more.append((f" · {pen.clean(state, 120)}", styles.dim))
+            if self._stream is not None:
+                more.append((f" · {pen.clean(self._stream.state, 120)}", styles.dim))
         else:
             new = self.new_lines()
             word = f" · held, {new} new line{'' if new == 1 else 's'} below, f follows" if new else " · held, f follows"
@@ -431,9 +437,10 @@ class LogPanel(Panel):
 
     def body(self, y: int, width: int) -> Strip:
         """Draw one row of the page."""
+        if not self._rows:
+            said = self._empty(width)
+            return self.pen.strip([("   ", self.pen.styles.dim), *(said[y] if y < len(said) else ())], width)
         if y >= len(self._rows):
-            if y == 0 and not self._rows:
-                return self.pen.strip([("   " + self._empty(), self.pen.styles.dim)], width)
             return self.blank(width)
         line, text, first = self._rows[y]
         key = (line.number, y if self.wrap else -1)
@@ -445,12 +452,17 @@ class LogPanel(Panel):
             self._strips[key] = strip
         return strip
 
-    def _empty(self) -> str:
-        if self.view.filtering and self.view.filter_text:
-            return f"no line matches {self.pen.clean(self.view.filter_text, 60)}; & with nothing shows all"
-        if self._why:
-            return self._why
-        return "no lines yet"
+    def _empty(self, width: int) -> list[list[Part]]:
+        """What stands where there is no line: why, and what the program does about it."""
+        pen, styles = self.pen, self.pen.styles
+        if self.engine_error:
+            lines = pen.wrap(pen.clean(self.engine_error, 600), width - 6)
+            return [*([(line, styles.text)] for line in lines), [("Trying again every few seconds.", styles.dim)]]
+        if self.view.filter_text:
+            text = f"no line holds {pen.clean(self.view.filter_text, 60)}; & with nothing shows all lines"
+        else:
+            text = self._why or "no lines yet"
+        return [[(text, styles.dim)]]
 
     def _draw(self, line: LogText, text: str, first: bool, chosen: bool, width: int) -> Strip:
         pen, styles = self.pen, self.pen.styles
@@ -460,7 +472,7 @@ class LogPanel(Panel):
             rule = pen.glyphs.rule * 2
             tail = pen.glyphs.rule * max(width - len(line.text) - 8, 2)
             return pen.strip([(f"{mark}{rule} {text} {tail}", styles.starting)], width, base)
-        style = {Level.ERROR: styles.down, Level.WARN: styles.degraded, Level.DEBUG: styles.faint}.get(
+        style = {Level.ERROR: styles.error, Level.WARN: styles.degraded, Level.DEBUG: styles.dim}.get(
             line.level, styles.text
         )
         parts: list[Part] = [(mark, styles.accent)]
@@ -488,6 +500,12 @@ class LogPanel(Panel):
         """Move sideways over long lines."""
         self.shift = max(self.shift + step, 0)
         self._redraw()
+
+
+def _exit_of(event: ContainerEvent, oom: bool) -> str:
+    if event.exit_code is None:
+        return ""
+    return f" (exit {event.exit_code}{', out of memory' if oom and event.exit_code == 137 else ''})"
 
 
 def _ns(at: datetime | None) -> int:

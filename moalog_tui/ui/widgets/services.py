@@ -21,6 +21,8 @@ from moalog_tui.ui.widgets.panel import Panel
 from moalog_tui.ui.widgets.sparkline import latency_parts
 
 WHY_LEAST = 30
+WHY_GOOD = 34
+"""With this many cells the usual reasons are whole; only then come the columns after latency."""
 FOLD = None
 """The row that stands for the healthy services that are folded."""
 
@@ -42,16 +44,17 @@ class Columns:
 
 def columns_for(width: int, longest_name: int) -> Columns:
     """Choose columns for a width: WHY keeps 30 cells, the others come as there is room."""
-    name = max(min(longest_name, 28 if width >= 110 else 19), 7)
-    state = 9
-    room = width - 3 - (name + 1) - (state + 1) - WHY_LEAST
+    name = max(min(longest_name, 28 if width >= 100 else 17), 7)
+    state = 8
+    room = width - 4 - (name + 1) - (state + 1) - WHY_LEAST
     taken = {"latency": 0, "spark": 0, "up": 0, "restarts": 0, "cpu": 0, "memory": 0}
-    for column, size in (("latency", 7), ("spark", 6), ("up", 7), ("restarts", 4), ("cpu", 6), ("memory", 7)):
-        if room >= size:
+    for column, size in (("latency", 6), ("spark", 6), ("up", 7), ("restarts", 3), ("cpu", 5), ("memory", 6)):
+        spare = 0 if column in ("latency", "spark") else WHY_GOOD - WHY_LEAST
+        if room >= size + spare:
             taken[column] = size
             room -= size
     if taken["spark"]:
-        more = max(0, min(room // 2, 14))
+        more = max(0, min((room - WHY_GOOD + WHY_LEAST) // 2, 14))
         taken["spark"] += more
         room -= more
     return Columns(name, state, WHY_LEAST + max(room, 0) if width > 60 else max(WHY_LEAST + room, 8), **taken)
@@ -161,7 +164,9 @@ class Services(Panel):
         room = self._height - 2
         if len(rows) > room and not self.unfolded and self.statuses:
             failing = [row for row in self.order.rows if self._fails(row[0])]
-            rows = [*(failing or self.order.rows[: max(room - 1, 1)]), FOLD]
+            rows = [*(failing or self.order.rows[: max(room - 1, 1)])]
+            if len(rows) < len(self.order.rows):
+                rows.append(FOLD)
             shown = {row[0] for row in rows if row}
             if self.selected is not None and self.selected not in shown:
                 keep = next((row for row in self.order.rows if row[0] == self.selected), None)
@@ -345,7 +350,7 @@ class Services(Panel):
         if columns.spark:
             parts += [(" ", styles.dim), *latency_parts(status.history, columns.spark - 1, pen)]
         if columns.latency:
-            value = f"{status.latency_ms:.0f}ms" if status.latency_ms is not None else dash
+            value = short_latency(status.latency_ms) if status.latency_ms is not None else dash
             parts.append((pen.right(value, columns.latency), styles.dim))
         container = status.container
         if columns.up:
@@ -368,6 +373,13 @@ class Services(Panel):
         if container is None or container.started_at is None or container.state is not ContainerState.RUNNING:
             return self.pen.glyphs.dash
         return short_time((self._now() - container.started_at).total_seconds())
+
+
+def short_latency(milliseconds: float) -> str:
+    """A latency in at most five characters: `0.4ms`, `81ms`, `1.2s`."""
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f}ms" if milliseconds < 1 else f"{milliseconds:.0f}ms"
+    return f"{milliseconds:.0f}ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.1f}s"
 
 
 def short_time(seconds: float) -> str:

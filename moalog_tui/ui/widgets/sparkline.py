@@ -27,11 +27,11 @@ def level(value: float, top: float, glyphs: Glyphs) -> str:
 def latency_parts(history: Sequence[Latency], width: int, pen: Pen) -> list[Part]:
     """Squeeze the last probes into `width` cells: the slowest of each cell, or that one of them failed.
 
-    The scale is fixed at four times the median, so that a steady service is a steady low line.
+    The scale is fixed at eight times the median, so that a steady service is a steady low line.
     """
     styles, glyphs = pen.styles, pen.glyphs
     values = [point.milliseconds for point in history if point.milliseconds is not None]
-    top = max(4 * median(values), FLOOR_MS) if values else FLOOR_MS
+    top = max(8 * median(values), FLOOR_MS) if values else FLOOR_MS
     parts: list[Part] = []
     for cell in squeeze(history, width):
         if not cell:
@@ -42,7 +42,7 @@ def latency_parts(history: Sequence[Latency], width: int, pen: Pen) -> list[Part
             parts.append((glyphs.unknown, styles.unknown))
         else:
             known = [point.milliseconds for point in cell if point.milliseconds is not None]
-            parts.append((level(max(known), top, glyphs), styles.dim) if known else (glyphs.gap, styles.faint))
+            parts.append((level(max(known), top, glyphs), styles.spark) if known else (glyphs.gap, styles.faint))
     return parts
 
 
@@ -61,7 +61,7 @@ def series_parts(points: Sequence[float | None], width: int, pen: Pen, warn: flo
         else:
             value = max(values)
             hot = warn is not None and value >= warn
-            parts.append((level(value, top, glyphs), styles.degraded if hot else styles.accent))
+            parts.append((level(value, top, glyphs), styles.degraded if hot else styles.spark))
     return parts
 
 

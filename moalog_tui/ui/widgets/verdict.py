@@ -13,6 +13,10 @@ from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.snapshot import Snapshot
 from moalog_tui.platform.verdict import verdict_line
 from moalog_tui.ui.ink import Part, Pen, width_of
+from moalog_tui.ui.layout import WIDE
+
+RESERVED = 34
+"""Cells that chips, name and clock take."""
 
 
 class Verdict(Widget):
@@ -49,7 +53,8 @@ class Verdict(Widget):
         else:
             glyph, style = pen.glyphs.state(state), self._band(state)
         head = f" {glyph} {pen.own(sentence)} "
-        right = self._right(width - width_of([(head, style)]))
+        # On a wide screen name and clock have their place; on a narrow one the verdict has it.
+        right = self._right(max(width - width_of([(head, style)]), RESERVED if width >= WIDE else 0))
         room = max(width - width_of(right), 0)
         parts: list[Part] = [(head if width_of([(head, style)]) <= room else pen.fit(head, room), style)]
         gap = room - width_of(parts)

@@ -177,14 +177,15 @@ def is_address(host: str) -> bool:
 
 
 def resolve(endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the endpoint's addresses; raises NameUnknown. Blocks on the resolver, which knows no deadline."""
+    """Return the endpoint's addresses, IPv4 first; raises NameUnknown. The resolver knows no deadline."""
     if is_address(endpoint.host):
         return (endpoint.host,)
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise NameUnknown(f"{endpoint.host} does not resolve here: {error}") from None
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    # IPv4 first: it is what engines publish ports on, while `localhost` may well be `::1` before that.
+    return tuple(sorted(dict.fromkeys(str(entry[4][0]) for entry in found), key=lambda address: ":" in address))
 
 
 def open_bounded(endpoint: Endpoint, bound: Bound) -> BoundedSocket:

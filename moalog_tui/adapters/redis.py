@@ -71,7 +71,7 @@ def _authenticate(connection: _BoundedConnection, target: Target) -> None:
     user = (target.user,) if target.user else ()
     try:
         connection.ask("AUTH", *user, target.plain_password)
-    except exceptions.AuthenticationError as error:
+    except exceptions.RedisError as error:
         if "without any password" not in str(error) and "no password is set" not in str(error):
             raise
 

@@ -30,7 +30,8 @@ def test_all_well_suggests_nothing() -> None:
 def test_a_root_cause_comes_with_evidence_and_hides_what_follows_from_it() -> None:
     redis = status(REDIS, DOWN, Reason.OOM_KILLED, detail="exited 137, out of memory", dependants=("rate-limiter",))
     limiter = status(LIMITER, DEGRADED, Reason.DEPENDENCY, root_causes=("redis",))
-    (one,) = suggest([limiter, redis], built_in())
+    fluxpay = status(FLUXPAY, DOWN, Reason.RESTARTING, root_causes=("redis",))
+    (one,) = suggest([limiter, fluxpay, redis], built_in())
     assert (one.scenario, one.title) == ("2", "Redis Down")
     assert one.evidence == ("redis is down: exited 137, out of memory", "rate-limiter is impaired by it")
 

@@ -157,22 +157,24 @@ _FORMS: Final = (
 )
 
 
+_HINTS: Final = tuple(
+    dict.fromkeys([*(hint for hint, _, _ in _KEYS), *(hint for hints, _, _ in _FORMS for hint in hints)])
+)
+
+
 @cache
-def _contexts() -> tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]:
-    """Return, for each hint, the patterns that can match only where it occurs; compiled at the first need."""
-    found: dict[str, list[re.Pattern[str]]] = {}
-    for hint, key, variable in _KEYS:
+def _patterns(hint: str) -> tuple[re.Pattern[str], ...]:
+    """Return the patterns that can match only where the hint occurs; compiled at the first need."""
+    found: list[str] = []
+    for key_hint, key, variable in _KEYS:
+        if key_hint != hint:
+            continue
         # An environment entry first: its value runs to the next blank, whatever stands in it.
         if variable is not None:
-            entry = rf"((?-i:{variable})[A-Z0-9_]{{0,32}}+=){_PLAIN}(?:{_QUOTED}|[^\s\"']++)"
-            found.setdefault(hint, []).append(re.compile(entry, re.I))
-        pattern = rf"((?:{key})(?:[_-]?(?:KEY|VALUE|HASH|\d+))?{_SEPARATOR}){_VALUE}"
-        found.setdefault(hint, []).append(re.compile(pattern, re.I))
-    for hints, keep, mask in _FORMS:
-        pattern_of_form = re.compile(f"({keep})(?:{mask})", re.I)
-        for hint in hints:
-            found.setdefault(hint, []).append(pattern_of_form)
-    return tuple((hint, tuple(patterns)) for hint, patterns in found.items())
+            found.append(rf"((?-i:{variable})[A-Z0-9_]{{0,32}}+=){_PLAIN}(?:{_QUOTED}|[^\s\"']++)")
+        found.append(rf"((?:{key})(?:[_-]?(?:KEY|VALUE|HASH|\d+))?{_SEPARATOR}){_VALUE}")
+    found += [f"({keep})(?:{mask})" for hints, keep, mask in _FORMS if hint in hints]
+    return tuple(re.compile(pattern, re.I) for pattern in found)
 
 
 _ORDINARY: Final = frozenset(
@@ -213,9 +215,9 @@ class Redactor:
             if value in text:
                 text = text.replace(value, MASK)
         lower = text.lower()
-        for hint, patterns in _contexts():
+        for hint in _HINTS:
             if hint in lower:
-                for pattern in patterns:
+                for pattern in _patterns(hint):
                     text = pattern.sub(_mask, text)
         return text
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import threading
 import weakref
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moalog_tui.adapters.docker_endpoint import EngineEndpoint
+from moalog_tui.platform.containers import EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -56,6 +59,14 @@ def _options(endpoint: EngineEndpoint, timeout: float) -> dict[str, Any]:
         from docker.tls import TLSConfig
 
         files = endpoint.tls
+        for file in (files.certificate, files.key, *([files.ca] if files.verify else [])):
+            if not file.is_file():
+                raise EngineError(f"the TLS connection to {endpoint.url} needs {file}, which does not exist")
+        if not files.verify:
+            # The environment waives the check; a warning for each request would be written across the screen.
+            import urllib3
+
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         options["tls"] = TLSConfig(
             client_cert=(str(files.certificate), str(files.key)), ca_cert=str(files.ca), verify=files.verify
         )
@@ -155,10 +166,14 @@ class RawStream:
         self._reader: Any = getattr(raw._fp, "fp", None)
         self._socket: socket.socket | None = getattr(getattr(self._reader, "raw", None), "_sock", None)
         self._slow: Iterator[bytes] | None = None
+        self._ready = select.poll()
+        self.coalesces = self._socket is not None
+        """True where a read after a pause returns all that came meanwhile; otherwise it returns one chunk."""
         if self._socket is None:
             self._slow = raw.stream(READ_SIZE)  # over ssh: a channel, no socket
         else:
             self._socket.settimeout(None)
+            self._ready.register(self._socket, select.POLLIN)
             if self._socket.family != socket.AF_UNIX:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
@@ -170,7 +185,7 @@ class RawStream:
                 self.ended = self.ended or (not data and not self._closed)
                 return data
             while not self.ended:
-                data = self._reader.read1(READ_SIZE)
+                data = self._read_available()
                 if not data:
                     # Without chunks the end of the connection is the end of the answer.
                     self.ended = self._dechunker is None and not self._closed
@@ -185,6 +200,20 @@ class RawStream:
             if type(error).__module__.partition(".")[0] not in ("urllib3", "paramiko"):
                 raise
         return b""
+
+    def _read_available(self) -> bytes:
+        """Wait for bytes and return all there are, up to READ_SIZE or a little more."""
+        data: bytes = self._reader.read1(READ_SIZE)
+        # Over TLS one read returns one record, which is one log line.
+        while data and len(data) < READ_SIZE and (self._pending() or self._ready.poll(0)):
+            more: bytes = self._reader.read1(READ_SIZE)
+            if not more:
+                break
+            data += more
+        return data
+
+    def _pending(self) -> int:
+        return self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
 
     def close(self) -> None:
         """End the stream from any thread: a blocked `read` returns at once."""

@@ -41,7 +41,8 @@ class EngineEndpoint:
     tls: TlsFiles | None = None
 
     def __str__(self) -> str:
-        return f"{self.url} ({self.source})"
+        waived = ", TLS not verified" if self.tls is not None and not self.tls.verify else ""
+        return f"{self.url} ({self.source}{waived})"
 
     @property
     def socket(self) -> Path | None:

@@ -181,7 +181,7 @@ class LogFollower:
                 self._since_ns = max(self._since_ns or 0, parser.last_ns)
             load = max(len(lines) / _BATCH_LINES, len(data) / _BATCH_BYTES, 0.5)
             self._pause = min(PAUSE_S, max(_SHORTEST_PAUSE_S, self._pause / load))
-            if self._stopped.wait(self._pause):
+            if self._stopped.wait(self._pause if stream.coalesces else 0):
                 return
 
     def _append(self, lines: list[RawLine]) -> None:

@@ -133,18 +133,21 @@ class EngineServer:
         """Listen."""
         self._gone.clear()
         self.socket.unlink(missing_ok=True)
-        self._listener = _Listener(str(self.socket), _Handler)
+        self._listener = _Listener(str(self.socket), Handler)
         self._listener.engine = self
         threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True, name="engine-server").start()
 
     def vanish(self) -> None:
         """Die as after kill -9: no listener, every connection cut; the socket's file stays."""
-        if self._listener is None:
-            return
+        if self._listener is not None:
+            self.end(self._listener)
+            self._listener = None
+
+    def end(self, listener: socketserver.BaseServer) -> None:
+        """End a listener and every connection."""
         self._gone.set()
-        self._listener.shutdown()
-        self._listener.server_close()
-        self._listener = None
+        listener.shutdown()
+        listener.server_close()
         with self.changed:
             for connection in list(self.connections):
                 with contextlib.suppress(OSError):
@@ -215,7 +218,9 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
         await asyncio.sleep(0.01)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
     protocol_version = "HTTP/1.1"
     server: _Listener
 

@@ -35,6 +35,8 @@ METRICS_BACK_OFF_S: Final = 60.0
 ROUND_SLACK_S: Final = 1.5
 """One round ends within twice the deadline and this."""
 ENGINE_SHARE_S: Final = 0.45
+COUNT_S: Final = 0.1
+"""What remains of a round to count the last answers in."""
 
 
 class Monitor:
@@ -116,7 +118,7 @@ class Monitor:
             again = asyncio.create_task(self._relist(end), name="list again")
             try:
                 async with asyncio.timeout(max(0.0, end - self._clock())):
-                    await asyncio.gather(*(poller.once(end) for poller in self._pollers.values()))
+                    await asyncio.gather(*(poller.once(end - COUNT_S) for poller in self._pollers.values()))
             except TimeoutError:
                 log.warning("a round did not end in time")
             finally:

@@ -308,7 +308,7 @@ class _Case:
         return running and self.age is not None and self.age < self.service.startup_s
 
     def _up(self) -> str:
-        return f"up {ago(self.age or 0.0)} of {self.service.startup_s:.0f} s"
+        return f"up {int(self.age or 0.0)} s of {self.service.startup_s:.0f} s"
 
     def _last_seen(self) -> str:
         age = seconds_since(self.facts.seen_at, self.now)

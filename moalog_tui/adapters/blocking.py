@@ -82,4 +82,6 @@ class BlockingCalls:
                 self._held.discard(target)
             self._free.release()
             raise NoSlot("the system starts no more threads") from None
-        return await asyncio.wait_for(future, deadline)
+        # Not wait_for: on Python 3.11 it swallows a cancellation that meets the result.
+        async with asyncio.timeout(deadline):
+            return await future

@@ -105,7 +105,8 @@ class Prober:
             task.cancel()
         if client is not None:
             try:
-                await asyncio.wait_for(client.aclose(), CLOSE_DEADLINE_S)
+                async with asyncio.timeout(CLOSE_DEADLINE_S):
+                    await client.aclose()
             except Exception:
                 return  # nobody is served by waiting for a connection that will not close
 

@@ -1,0 +1,20 @@
+"""`moalog-tui` and `python -m moalog_tui`."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave without waiting for threads whose other side hangs."""
+    from moalog_tui.cli.main import main as run
+
+    code = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Blocking clients run on daemon threads that may hold native locks while the interpreter is torn down;
+    # everything that must be closed was closed by the command itself.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands: arguments in, lines or JSON out, exit codes for scripts (the table is in the README)."""

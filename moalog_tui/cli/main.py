@@ -1,0 +1,99 @@
+"""Dispatch of the commands, and the one place where an error becomes a sentence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from moalog_tui.cli.arguments import USAGE, parse
+from moalog_tui.config import ConfigError, Flags, Settings, load_settings
+
+INTERNAL: Final = 70
+"""The exit code of an error of our own (sysexits' EX_SOFTWARE)."""
+
+CANCELLED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parse(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Outside text may hold what this terminal cannot encode; a question mark is better than an error.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    log = None
+    try:
+        settings = load_settings(flags_of(options), os.environ, Path.cwd())
+        from moalog_tui.cli.logfile import start_log
+
+        log = start_log(settings)
+        return _dispatch(options, settings)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
+    except KeyboardInterrupt:
+        return CANCELLED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): point stdout at nothing, so that exiting stays silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last resort: no traceback on the screen
+        return _internal(error, log)
+
+
+def flags_of(options: argparse.Namespace) -> Flags:
+    """Return the global options as the settings take them."""
+    return Flags(
+        platform=options.platform,
+        project=options.project,
+        profile=options.profile,
+        runbook=options.runbook,
+        read_only=bool(options.read_only),
+        allow=options.allow,
+        ascii=bool(options.ascii),
+        log_level=options.log_level,
+    )
+
+
+def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
+    if options.command is None:
+        from moalog_tui.cli.screen import screen
+
+        return screen(settings)
+    _leave_on_signals()
+    if options.command == "check":
+        from moalog_tui.cli.commands import run_check
+
+        return run_check(options, settings)
+    if options.command == "doctor":
+        from moalog_tui.cli.commands import run_doctor_command
+
+        return run_doctor_command(options, settings)
+    from moalog_tui.cli.act import run_act
+
+    return run_act(options, settings)
+
+
+def _leave_on_signals() -> None:
+    """SIGTERM exits with 143, SIGHUP with 129; what runs outside this process goes on."""
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
+
+
+def _internal(error: Exception, log: Path | None) -> int:
+    import logging
+
+    logging.getLogger("moalog_tui").error("unhandled error", exc_info=error)
+    where = f"; the details are in {log}" if log else ""
+    sys.stderr.write(f"moalog-tui failed ({type(error).__name__}){where}. Nothing was changed by this failure.\n")
+    return INTERNAL

@@ -1,0 +1,1 @@
+"""Figures, printed and never asserted: time to paint, bytes to the terminal, CPU, key latency, memory."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from moalog_tui.platform.containers import ContainerState, DockerHealth, EngineError, OperatorAct
-from moalog_tui.platform.health import HealthState, Reason
+from moalog_tui.platform.health import HealthState, Outcome, ProbeResult, Reason
 from moalog_tui.platform.judge import verdict_line
 from tests.monitor.world import World, play, refused
 
@@ -89,6 +89,30 @@ def test_an_answer_of_the_last_run_says_nothing_about_this_one() -> None:
             seen.add(world.state("mysql"))
         assert seen == {HEALTHY, STARTING}
         assert world.state("mysql") is STARTING
+
+    play(scene)
+
+
+def test_an_answer_that_was_under_way_when_the_container_restarted_counts_for_nothing() -> None:
+    async def scene(world: World) -> None:
+        async def late() -> ProbeResult:
+            world.answers["mysql"] = refused()
+            await asyncio.sleep(1.8)
+            return ProbeResult(Outcome.PASS, world.now(), latency_ms=1.0, answered=True)
+
+        world.run()
+        await world.until(6.5)
+        world.answers["mysql"] = late
+        world.monitor.check_now("mysql")
+        await world.until(6.8)
+        world.begin("mysql")
+        await world.until(8.0)
+        assert world.state("mysql") is STARTING
+        seen = set()
+        while world.elapsed < 12.0:
+            await asyncio.sleep(0.05)
+            seen.add(world.state("mysql"))
+        assert seen == {STARTING}
 
     play(scene)
 
@@ -181,13 +205,22 @@ def test_a_busy_daemon_may_miss_one_deadline() -> None:
         world.run()
         await world.until(6.5)
         world.engine_error = EngineError("Docker did not answer within 3 s.", "timeout")
+        lists = len(world.listed)
         world.monitor.check_now("redis")
-        await world.until(6.7)
-        assert world.state("promtail") is HEALTHY
-        await world.until(9.0)
+        await world.when(lambda: len(world.listed) > lists)
+        await asyncio.sleep(0.05)
+        world.engine_error = None
+        seen = set()
+        for _ in range(40):
+            await asyncio.sleep(0.05)
+            seen.add(world.state("promtail"))
+        assert seen == {HEALTHY}
+        world.engine_error = EngineError("Docker did not answer within 3 s.", "timeout")
+        world.monitor.check_now("redis")
+        await asyncio.sleep(2.0)
         assert world.state("promtail") is UNKNOWN
         world.engine_error = None
-        await world.until(11.0)
+        await asyncio.sleep(2.0)
         assert world.state("promtail") is HEALTHY
 
     play(scene)

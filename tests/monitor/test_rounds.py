@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from moalog_tui.monitor.own_side import OwnSide
 from moalog_tui.platform.health import HealthState, Outcome, ProbeResult, Reason
 from moalog_tui.platform.services import ProbeKind, ProbeSpec
 from tests.monitor.world import EPOCH, REDIS, VirtualLoop, World, play, refused, wrong_password
@@ -128,10 +129,12 @@ def test_a_container_that_does_not_run_needs_no_second_try() -> None:
     play(scene)
 
 
-def test_the_containers_truth_is_asked_before_a_refused_port_is_believed() -> None:
+@pytest.mark.parametrize("listing_s", [0.01, 1.8])
+def test_the_containers_truth_is_asked_before_a_refused_port_is_believed(listing_s: float) -> None:
     async def scene(world: World) -> None:
         world.run()
         await world.until(7.0)
+        world.listing_s = listing_s
         # The container dies, but the engine's event never comes.
         world.set("mysql", exit_code=137, oom_killed=True, finished_at=world.now())
         world.containers["mysql"] = replace(
@@ -255,6 +258,25 @@ def test_a_stopped_process_turns_nothing_down() -> None:
         assert {state for _, state in states} == {HEALTHY}
         failed = [one for one in world.status("redis").history if one.outcome is Outcome.FAIL]
         assert failed == []
+
+    play(scene)
+
+
+def test_a_stop_counts_before_the_tick_that_would_have_measured_it() -> None:
+    async def scene(world: World) -> None:
+        own_side = OwnSide(world.monitor._sources.self_probe, world.loop.time)
+        watching = asyncio.create_task(own_side.watch())
+        await asyncio.sleep(1.0)
+        begin = world.loop.time()
+        assert await own_side.ill(begin, failed=False) is None
+        cast(VirtualLoop, world.loop).jump(20.0)
+        # Nothing has run since: this is the first to look.
+        assert "our own loop stood still for" in (await own_side.ill(begin, failed=False) or "")
+        await asyncio.sleep(1.0)
+        assert own_side.lag_since(begin) is not None
+        assert own_side.lag_since(world.loop.time()) is None
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     play(scene)
 

@@ -47,7 +47,7 @@ class Wired:
         self.deadline_s = deadline_s or settings.deadline_s
         self._calls = BlockingCalls()
         self.engine = DockerEngine(self._calls, settings.environment)
-        self._prober = Prober(self._calls, settings.setting)
+        self._prober = Prober(self._calls, settings.setting, {one.probe.kind for one in settings.services})
         self._prometheus = PrometheusReader(self._calls, self.deadline_s)
         self._runbook = RunbookKeeper(settings)
         self._record = ActsRecord((settings.state_dir, *fallback_folders()))

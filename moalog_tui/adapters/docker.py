@@ -23,6 +23,7 @@ from moalog_tui.adapters.docker_errors import (
     timed_out,
 )
 from moalog_tui.adapters.docker_events import EventStream
+from moalog_tui.adapters.docker_log_read import READ_S, LogRead
 from moalog_tui.adapters.docker_logs import LogFollower
 from moalog_tui.adapters.docker_values import container_of, listed_of, signature_of, stats_of, uptime_of
 from moalog_tui.platform.containers import (
@@ -34,7 +35,7 @@ from moalog_tui.platform.containers import (
     ProjectHint,
     StatsSample,
 )
-from moalog_tui.platform.logs import LogRing
+from moalog_tui.platform.logs import LogRing, RawLine
 from moalog_tui.platform.matching import select
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ class DockerEngine:
         self._followers: set[LogFollower] = set()
         self._event_streams: set[EventStream] = set()
         self._stats_slots = asyncio.Semaphore(STATS_AT_ONCE)
+        self._status_turn = asyncio.Lock()
 
     async def status(self) -> EngineStatus:
         """Connect where needed, ping, and tell: the resolved endpoint, versions, or why not and what to do."""
         version: str | None = None
         error: EngineError | None = None
         try:
-            version = await self._ask("status", lambda: self._read(_ping))
+            # Two may ask at the same time (doctor, and the monitor's round): the second is no call that hangs.
+            async with self._status_turn:
+                version = await self._ask("status", lambda: self._read(_ping))
         except EngineError as caught:
             error = caught
         endpoint = self._endpoint
@@ -178,6 +182,17 @@ class DockerEngine:
             self._followers.add(follower)
         follower.start()
         return follower
+
+    async def read_logs(self, container: Container, since_ns: int | None, tail: int) -> list[RawLine]:
+        """Read a container's log up to now: its last `tail` lines, those from `since_ns` on where given.
+
+        Bounded by `tail`, by the bytes of a ring and by READ_S seconds; a `drop` marker tells what is left out.
+        """
+        read = LogRead(container, since_ns, tail, self._timeout, self._fresh_client, self._named)
+        try:
+            return await self._ask(f"logs {container.id}", read.run, READ_S)
+        finally:
+            read.stop()
 
     def close(self) -> None:
         """End every stream and give the connections back; returns at once. Calls fail from here on.

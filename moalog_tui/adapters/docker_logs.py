@@ -116,7 +116,7 @@ class LogFollower:
         stream = self._open()
         if stream is None:
             return True
-        parser = LogParser(self._is_raw(stream))
+        parser = LogParser(is_raw(stream, self._container))
         try:
             self._mark_gap()
             self._state = FOLLOWING
@@ -146,7 +146,7 @@ class LogFollower:
         except EngineError:
             raise
         except Exception as error:
-            raise self._refusal(error) from error
+            raise refusal(error, self._container, self._name_error) from error
         with self._guard:
             self._stream = stream
         if self._stopped.is_set():
@@ -160,14 +160,8 @@ class LogFollower:
         params = {"stdout": "1", "stderr": "1", "follow": "1", "timestamps": "1", "tail": str(self._tail)}
         if self._since_ns is not None:
             # Inclusive on the engine's side, and exact only as a decimal string: a float loses nanoseconds.
-            since = self._since_ns + 1
-            params |= {"since": f"{since // 10**9}.{since % 10**9:09d}", "tail": str(max(self._tail, KEEP_LINES))}
+            params |= {"since": since_text(self._since_ns + 1), "tail": str(max(self._tail, KEEP_LINES))}
         return params
-
-    def _is_raw(self, stream: RawStream) -> bool:
-        if "multiplexed-stream" in stream.content_type:
-            return False
-        return "raw-stream" in stream.content_type or self._container.tty
 
     def _drain(self, stream: RawStream, parser: LogParser) -> None:
         self._pause = _SHORTEST_PAUSE_S  # the last lines first, and fast
@@ -220,11 +214,27 @@ class LogFollower:
         same_run = known is None or started is None or abs((started - known.astimezone(UTC)).total_seconds()) < 0.001
         return bool(state.get("Running")) and same_run
 
-    def _refusal(self, error: BaseException) -> EngineError:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        why = getattr(error, "explanation", None) or ""
-        if status == 404:
-            return EngineError(f"the container {self._container.short_id} no longer exists", "gone")
-        if status == 501 or "does not support reading" in why:
-            return EngineError(f"its logging driver keeps no log that can be read ({why or 'not implemented'})", "gone")
-        return self._name_error(error)
+
+def since_text(since_ns: int) -> str:
+    """Return a time as the engine takes it: lines of that nanosecond and later."""
+    return f"{since_ns // 10**9}.{since_ns % 10**9:09d}"
+
+
+def is_raw(stream: RawStream, container: Container) -> bool:
+    """True where the stream of this container has no frames: that of a terminal."""
+    if "multiplexed-stream" in stream.content_type:
+        return False
+    return "raw-stream" in stream.content_type or container.tty
+
+
+def refusal(
+    error: BaseException, container: Container, name_error: Callable[[BaseException], EngineError]
+) -> EngineError:
+    """Return why the engine gives no log; kind `gone` where asking again is of no use."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    why = getattr(error, "explanation", None) or ""
+    if status == 404:
+        return EngineError(f"the container {container.short_id} no longer exists", "gone")
+    if status == 501 or "does not support reading" in why:
+        return EngineError(f"its logging driver keeps no log that can be read ({why or 'not implemented'})", "gone")
+    return name_error(error)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,12 @@ GRACE_S: Final = 0.3
 """Seconds past the deadline in which a probe that bounds itself has long ended."""
 LOAD_DEADLINE_S: Final = 20.0
 """Seconds for loading the clients' code once, which takes 0.1 to 0.6 s each on a quick machine."""
+LOAD_FIRST_S: Final = 1.5
+"""Seconds in which the first probes wait for the other systems' clients: loading slows whatever is timed beside it."""
+TURN_S: Final = 0.01
+"""So long an HTTP probe has the loop to itself; asked all at once, each would measure our own work for the others."""
+TURN_WAIT_S: Final = 0.15
+"""So long it waits for its turn at most, however many others hang."""
 CLOSE_DEADLINE_S: Final = 0.2
 
 _OVER_HTTP: Final = frozenset({ProbeKind.HTTP, ProbeKind.METRICS})
@@ -57,13 +64,21 @@ def _load_http() -> None:
 
 
 class Prober:
-    """Probes services. `setting` gives a setting's value with its source, or None where it has none."""
+    """Probes services. `setting` gives a setting's value with its source, or None where it has none.
 
-    def __init__(self, calls: BlockingCalls, setting: Callable[[str], Sourced | None]) -> None:
+    `kinds` are those that will be asked for: their clients are loaded before the first answer is timed.
+    """
+
+    def __init__(
+        self, calls: BlockingCalls, setting: Callable[[str], Sourced | None], kinds: Iterable[ProbeKind] = ()
+    ) -> None:
         self._calls = calls
         self._setting = setting
+        self._kinds = frozenset(kinds) - {ProbeKind.NONE}
+        self._loading_all: asyncio.Task[object] | None = None
         self._loading: dict[str, asyncio.Task[object]] = {}
         self._client: httpx.AsyncClient | None = None
+        self._turn = asyncio.Lock()
         self._closed = False
 
     async def probe(self, service: Service, endpoint: Endpoint, deadline: float = DEFAULT_DEADLINE_S) -> ProbeResult:
@@ -76,11 +91,13 @@ class Prober:
             return ProbeResult(Outcome.NONE, datetime.now(UTC), detail="it has no probe")
         try:
             target = self._target(service, endpoint, deadline)
+            await self.load()
             await self._load(kind)
-            async with asyncio.timeout(deadline + GRACE_S):
-                if kind in _OVER_HTTP:
+            if kind in _OVER_HTTP:
+                async with self._in_turn(), asyncio.timeout(deadline + GRACE_S):
                     result = await self._over_http(service.name, target)
-                else:
+            else:
+                async with asyncio.timeout(deadline + GRACE_S):
                     result = await self._by_client(service.name, target)
             return without_secret(result, target.password)
         except StillRunning:
@@ -97,11 +114,54 @@ class Prober:
         except Exception as error:
             return cannot_tell(Reason.MONITOR, f"our own probe failed: {type(error).__name__}")
 
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Begin when the HTTP probe before has ended or had its time, or after waiting long enough."""
+        held = True
+
+        def give() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._turn.release()
+
+        try:
+            async with asyncio.timeout(TURN_WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            held = False
+        timer = asyncio.get_running_loop().call_later(TURN_S, give)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give()
+
+    async def load(self) -> None:
+        """Load the clients of all kinds, once; waits no longer than LOAD_FIRST_S for them, and raises nothing.
+
+        A client that cannot be loaded, or takes longer, is told by its own probes.
+        """
+        if self._loading_all is None:
+            self._loading_all = asyncio.create_task(self._load_all(), name="load clients")
+        if not self._loading_all.done():
+            await asyncio.wait({self._loading_all})
+
+    async def _load_all(self) -> None:
+        loads = [asyncio.create_task(self._load(kind)) for kind in sorted(self._kinds)]
+        if not loads:
+            return
+        await asyncio.wait(loads, timeout=LOAD_FIRST_S)
+        for load in loads:
+            if load.done() and not load.cancelled():
+                load.exception()  # seen; told by the probe of that kind
+            load.cancel()
+
     async def aclose(self) -> None:
         """Close the HTTP client. Threads that still run are left: each ends by its own deadline."""
         self._closed = True
         client, self._client = self._client, None
-        for task in self._loading.values():
+        for task in filter(None, (self._loading_all, *self._loading.values())):
             task.cancel()
         if client is not None:
             try:

@@ -329,7 +329,8 @@ class Handler(BaseHTTPRequestHandler):
         self._head(engine.content_type)
         while True:
             with engine.changed:
-                while len(box.log) <= sent and not engine.gone and box.state == "running":
+                follows = box.state == "running" and params.get("follow") != "0"
+                while len(box.log) <= sent and not engine.gone and follows and box.state == "running":
                     engine.changed.wait(30)
                 fresh, sent = box.log[sent:], len(box.log)
             if engine.gone:
@@ -341,7 +342,7 @@ class Handler(BaseHTTPRequestHandler):
                     self.close_connection = True
                     return
                 self._chunk(log_message(ts_ns, stream, message, box.tty))
-            if box.state != "running" and len(box.log) == sent:
+            if (box.state != "running" or params.get("follow") == "0") and len(box.log) == sent:
                 self.wfile.write(b"0\r\n\r\n")
                 return
 

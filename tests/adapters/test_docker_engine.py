@@ -344,3 +344,11 @@ async def test_calls_to_an_engine_that_comes_and_goes_leave_no_descriptor() -> N
             for _ in range(30):
                 await engine.status()
             await until(lambda: len(os.listdir("/proc/self/fd")) <= before + 2)  # noqa: PTH208
+
+
+async def test_two_who_ask_for_the_status_at_once_both_get_it() -> None:
+    with engine_server() as server:
+        async with engine_on(server) as engine:
+            first, second = await asyncio.gather(engine.status(), engine.status())
+    assert first.connected, first.error
+    assert second.connected, second.error

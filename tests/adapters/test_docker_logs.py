@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from moalog_tui.adapters.blocking import BlockingCalls
 from moalog_tui.adapters.docker import DockerEngine
-from moalog_tui.platform.containers import Container, ContainerState, ProjectHint
+from moalog_tui.platform.containers import Container, ContainerState, EngineError, ProjectHint
 from moalog_tui.platform.logs import LogRing, RawLine, Stream
 from tests.adapters.engine_server import RAW, Box, EngineServer, composed, engine_server, until
 
@@ -238,3 +239,37 @@ async def test_a_stopped_container_shows_its_last_lines_and_ends() -> None:
             assert follower.join(2)
             assert follower.state == "ended"
             assert texts(ring) == ["one", "two", "three"]
+
+
+async def test_reading_up_to_now_ends_and_tells_what_it_leaves_out() -> None:
+    with engine_server(redis()) as server:
+        async with engine_on(server) as (engine, container):
+            assert [line.text for line in await engine.read_logs(container, None, 10)] == ["one", "two", "three"]
+            assert [line.text for line in await engine.read_logs(container, T0 + 1, 10)] == ["two", "three"]
+            cut = await engine.read_logs(container, None, 2)
+            assert [line.text for line in cut[1:]] == ["two", "three"]
+            assert (cut[0].marker, cut[0].stream) == ("drop", Stream.MARKER)
+            assert cut[0].text == "earlier lines are left out; these are the last 2"
+            assert await engine.read_logs(container, None, 0) == []
+
+
+async def test_a_reading_that_breaks_off_is_lost_not_short() -> None:
+    box = redis()
+    box.cut_after = 1
+    with engine_server(box) as server:
+        async with engine_on(server) as (engine, container):
+            with pytest.raises(EngineError, match="connection to the engine was lost"):
+                await engine.read_logs(container, None, 10)
+
+
+async def test_a_reading_that_is_cancelled_leaves_no_thread() -> None:
+    with engine_server(redis()) as server:
+        async with engine_on(server) as (engine, container):
+            server.hang_on = {"/logs"}
+            reading = asyncio.create_task(engine.read_logs(container, None, 10))
+            await until(lambda: server.asked("/logs"))
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            server.hanging.set()
+            await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("call-docker logs")])

@@ -15,7 +15,7 @@ from moalog_tui.platform.health import Outcome, Reason
 from moalog_tui.platform.services import Endpoint, ProbeKind, ProbeSpec, Sourced
 from tests.adapters.fakes import redis_fake
 from tests.adapters.probing import PASSWORD, SPECS, probe_handler, service, settings, warm, within
-from tests.adapters.servers import Server, free_port
+from tests.adapters.servers import Handler, Peer, Server, free_port
 
 ELSEWHERE = Endpoint("127.0.0.1", 1, "test")
 
@@ -91,6 +91,65 @@ async def test_a_closed_prober_answers_all_the_same() -> None:
     await prober.aclose()
     result = await prober.probe(service(ProbeKind.HTTP), Endpoint("127.0.0.1", free_port(), "test"))
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, Reason.MONITOR)
+
+
+def quick_page(together: list[int], delay: float = 0.004) -> Handler:
+    """Answer a healthy page after `delay` seconds, noting how many requests were under way."""
+    lock, under_way = threading.Lock(), [0]
+
+    def answer(peer: Peer) -> None:
+        with lock:
+            under_way[0] += 1
+            together.append(under_way[0])
+        try:
+            if not peer.read():
+                return
+            threading.Event().wait(delay)
+            body = b'{"result": {"status": "healthy"}}'
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+        finally:
+            with lock:
+                under_way[0] -= 1
+
+    return answer
+
+
+async def test_http_probes_that_answer_quickly_are_timed_apart() -> None:
+    together: list[int] = []
+    prober = Prober(BlockingCalls(), settings(), {ProbeKind.HTTP})
+    with Server(quick_page(together, delay=0.001)) as server:
+        await prober.load()
+        await prober.probe(service(ProbeKind.HTTP), server.endpoint)  # the first request loads more
+        together.clear()
+        results = await asyncio.gather(*(prober.probe(service(ProbeKind.HTTP), server.endpoint) for _ in range(12)))
+    await prober.aclose()
+    assert [one.outcome for one in results] == [Outcome.PASS] * 12
+    # Not all at once, as without turns; a turn may run out on a busy machine.
+    assert sum(together) / len(together) < 3
+
+
+async def test_http_probes_that_hang_hold_nobody_up() -> None:
+    prober = Prober(BlockingCalls(), settings(), {ProbeKind.HTTP})
+    with Server(lambda peer: peer.hold()) as sick, Server(quick_page([])) as well:
+        await prober.load()
+        with within(1.0):
+            *hung, healthy = await asyncio.gather(
+                *(prober.probe(service(ProbeKind.HTTP), sick.endpoint, 0.5) for _ in range(30)),
+                prober.probe(service(ProbeKind.HTTP), well.endpoint, 0.5),
+            )
+    await prober.aclose()
+    assert healthy.outcome is Outcome.PASS
+    assert {one.reason for one in hung} == {Reason.TIMEOUT}
+
+
+async def test_the_first_probe_waits_until_every_client_is_loaded() -> None:
+    prober = Prober(BlockingCalls(), settings(), set(SPECS))
+    with Server(quick_page([])) as server:
+        result = await prober.probe(service(ProbeKind.HTTP), server.endpoint)
+    assert all(task.done() for task in prober._loading.values())
+    assert len(prober._loading) == len(SPECS) - 1  # pages and metrics share a client
+    assert result.outcome is Outcome.PASS
+    await prober.aclose()
 
 
 async def test_every_kind_has_its_probe() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -9,8 +10,9 @@ def main() -> None:
     from moalog_tui.cli.main import main as run
 
     code = run()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more, or it was closed before we began
+            stream.flush()
     # Blocking clients run on daemon threads that may hold native locks while the interpreter is torn down;
     # everything that must be closed was closed by the command itself.
     os._exit(code)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from moalog_tui import __version__
@@ -13,6 +16,9 @@ from moalog_tui.runbook.plan import Tier, Verb
 USAGE: Final = 2
 """The exit code of a mistake in usage or configuration."""
 
+_LEVELS: Final = ("error", "warn", "info", "debug")
+_MOST_LINES: Final = 100_000
+_LONGEST_S: Final = 10 * 366 * 86_400
 _LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -62,6 +68,37 @@ def _seconds(text: str) -> float:
     return value
 
 
+def since(text: str) -> int:
+    """Return the time, in epoch nanoseconds, that a duration back from now or a time in UTC means."""
+    spans = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    if spans is not None and text.strip():
+        days, hours, minutes, seconds = (int(one or 0) for one in spans.groups())
+        back = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        if back > _LONGEST_S:
+            raise argparse.ArgumentTypeError("expected at most 10 years")
+        return time.time_ns() - back * 10**9
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected 15m, 2h30m or a time like 2026-11-23T19:02, got {text!r}") from None
+    if moment.year < 1970:
+        raise argparse.ArgumentTypeError("expected a time after 1970")
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+
+
+def _lines(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) > _MOST_LINES or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {_MOST_LINES:,}, got {text!r}")
+    return int(text)
+
+
+def _level(text: str) -> str:
+    level = {"warning": "warn", "err": "error"}.get(text.lower(), text.lower())
+    if level not in _LEVELS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(_LEVELS)}, got {text!r}")
+    return level
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="moalog-tui",
@@ -79,6 +116,17 @@ def _parser() -> Parser:
     check.add_argument("--timeout", type=_seconds, metavar="S", help="one probe's deadline (default 2)")
     check.add_argument("--wait", type=_seconds, metavar="S", help="repeat until all is well or S seconds passed")
     check.add_argument("--fail-on", choices=["down", "degraded"], default="degraded", help="what exits with 1")
+
+    logs = commands.add_parser("logs", parents=[after], help="print logs, merged by time")
+    logs.add_argument("services", nargs="+", metavar="SERVICE")
+    logs.add_argument("--since", type=since, metavar="TIME", help="from 15m, 2h30m, 1d ago, or a time in UTC, on")
+    logs.add_argument("--tail", type=_lines, metavar="N", help="the last N lines of each service (default 500)")
+    logs.add_argument("--follow", "-f", action="store_true", help="go on with what comes")
+    logs.add_argument("--grep", metavar="RE", help="only lines that match")
+    logs.add_argument(
+        "--level", type=_level, metavar="LEVEL", help="only lines of this level or worse: error, warn, info, debug"
+    )
+    logs.add_argument("--json", action="store_true", help="print one JSON object a line")
 
     for verb in Verb:
         act = commands.add_parser(verb.value, parents=[after], help=f"{verb.value} one service and verify it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import difflib
 import os
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 
 from moalog_tui.cli.arguments import USAGE
 from moalog_tui.cli.check import check, chosen, document, exit_code, write_json, write_lines
+from moalog_tui.cli.leaving import run
 from moalog_tui.cli.output import paint_for
 from moalog_tui.config import Settings
 from moalog_tui.wiring import wire
@@ -33,7 +33,7 @@ def run_check(options: argparse.Namespace, settings: Settings) -> int:
     if unknown:
         sys.stderr.write(unknown + "\n")
         return USAGE
-    return asyncio.run(_check(options, settings))
+    return run(_check(options, settings))
 
 
 async def _check(options: argparse.Namespace, settings: Settings) -> int:
@@ -63,4 +63,4 @@ def run_doctor_command(options: argparse.Namespace, settings: Settings) -> int:
         finally:
             await wired.close()
 
-    return asyncio.run(examine())
+    return run(examine())

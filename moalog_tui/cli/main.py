@@ -4,39 +4,40 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from moalog_tui.cli.arguments import USAGE, parse
+from moalog_tui.cli.leaving import CANCELLED, leave_on_signals
 from moalog_tui.config import ConfigError, Flags, Settings, load_settings
 
 INTERNAL: Final = 70
 """The exit code of an error of our own (sysexits' EX_SOFTWARE)."""
 
-CANCELLED: Final = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = parse(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # Outside text may hold what this terminal cannot encode; a question mark is better than an error.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     log = None
     try:
+        options = parse(sys.argv[1:] if argv is None else argv)
         settings = load_settings(flags_of(options), os.environ, Path.cwd())
         from moalog_tui.cli.logfile import start_log
 
         log = start_log(settings)
-        return _dispatch(options, settings)
+        code = _dispatch(options, settings)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return USAGE
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
         return CANCELLED
     except BrokenPipeError:
@@ -66,7 +67,7 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         from moalog_tui.cli.screen import screen
 
         return screen(settings)
-    _leave_on_signals()
+    leave_on_signals()
     if options.command == "check":
         from moalog_tui.cli.commands import run_check
 
@@ -75,19 +76,13 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         from moalog_tui.cli.commands import run_doctor_command
 
         return run_doctor_command(options, settings)
+    if options.command == "logs":
+        from moalog_tui.cli.logs import run_logs
+
+        return run_logs(options, settings)
     from moalog_tui.cli.act import run_act
 
     return run_act(options, settings)
-
-
-def _leave_on_signals() -> None:
-    """SIGTERM exits with 143, SIGHUP with 129; what runs outside this process goes on."""
-
-    def leave(number: int, _: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
 
 
 def _internal(error: Exception, log: Path | None) -> int:

@@ -27,7 +27,6 @@ from textual.drivers.linux_driver import LinuxDriver
 if TYPE_CHECKING:
     from rich.style import Style
     from textual.app import App
-    from textual.geometry import Size
     from textual.strip import Strip
 
 JUMP: Final = 5
@@ -98,17 +97,24 @@ class Frame:
         """True while the terminal does not show the picture."""
         return bool(self._dirty)
 
-    def take(self, update: object, size: Size) -> None:
-        """Put one of the compositor's updates into the picture."""
-        if (size.width, size.height) != (self.width, self.height):
-            self.resize(size.width, size.height)
+    def take(self, update: object) -> None:
+        """Put one of the compositor's updates into the picture.
+
+        A whole screen of another size starts the picture anew. A part of a screen of another size was made
+        before the terminal changed its size, and is passed over: the whole one is on its way.
+        """
         if isinstance(update, LayoutUpdate):
+            width, height = update.region.size
+            if (width, height) != (self.width, self.height):
+                self.resize(width, height)
             for y, strips in enumerate(update.strips, update.region.y):
                 x = update.region.x
                 for strip in strips:
                     x = self._put(x, y, strip)
         elif isinstance(update, ChopsUpdate):
-            self._take_chops(update)
+            size = (update.chop_ends[0][-1] if update.chop_ends else 0, len(update.chops))
+            if size == (self.width, self.height):
+                self._take_chops(update)
 
     def _take_chops(self, update: ChopsUpdate) -> None:
         rows: dict[int, list[tuple[int, int]]] = {}
@@ -236,15 +242,22 @@ def _transition(now: Ink | None, ink: Ink) -> str:
 class CountingFile:
     """The terminal as a file that knows how much it took; `write` blocks as long as the terminal does."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, number: int) -> None:
+        self._number = number
         self.taken = 0
+        self.lost = False
+        """True once the terminal is gone: it takes everything from then on."""
 
     def write(self, text: str) -> None:
         """Write through, at once: what has returned from here is with the terminal."""
+        data = memoryview(text.encode("utf-8", "replace"))
         try:
-            self._file.write(text)
-            self._file.flush()
+            # Not through Python's buffered layers: they lose what is left of a frame when a signal (a resize)
+            # comes in the middle of it.
+            while data and not self.lost:
+                data = data[os.write(self._number, data) :]
+        except OSError:
+            self.lost = True
         finally:
             self.taken += 1
 
@@ -253,8 +266,7 @@ class CountingFile:
 
     def fileno(self) -> int:
         """The terminal's file number."""
-        number: int = self._file.fileno()
-        return number
+        return self._number
 
 
 class WireDriver(LinuxDriver):
@@ -262,13 +274,21 @@ class WireDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
-        self._counted = CountingFile(sys.__stdout__)
+        self._counted = CountingFile(1 if sys.__stdout__ is None else sys.__stdout__.fileno())
         self._file = self._counted  # type: ignore[assignment]
         self._given = 0
         self._lock = threading.Lock()
         self._sent: deque[tuple[float, int]] = deque(maxlen=512)
         self.fresh = True
         """True after the terminal was entered: what it shows is unknown."""
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # The terminal itself: COLUMNS and LINES of a shell, which come first elsewhere, stay when it is resized.
+        try:
+            columns, lines = os.get_terminal_size(self._counted.fileno())
+        except OSError:
+            return super()._get_terminal_size()
+        return (columns, lines) if columns and lines else super()._get_terminal_size()
 
     def start_application_mode(self) -> None:
         """Enter the terminal."""
@@ -292,6 +312,18 @@ class WireDriver(LinuxDriver):
         since = time.monotonic() - RATE_WINDOW_S
         return sum(size for at, size in self._sent if at >= since) / RATE_WINDOW_S
 
+    def _enable_mouse_support(self) -> None:
+        # Presses and the wheel only: reports of every motion would travel up the link for nothing.
+        if self._mouse:
+            self.write("\x1b[?1000h\x1b[?1006h")
+
+    def _disable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write("\x1b[?1000l\x1b[?1006l")
+
+    def _enable_mouse_pixels(self) -> None:
+        """Cells are exact enough."""
+
     def use_mouse(self, on: bool) -> None:
         """Take the mouse, or leave it to the terminal."""
         if on:
@@ -301,7 +333,7 @@ class WireDriver(LinuxDriver):
             self._disable_mouse_support()
             self._mouse = False
 
-    def abandon(self) -> None:
+    def abandon(self, words: str) -> None:
         """Give the terminal back without waiting for anything; the process ends right after."""
         number = self._counted.fileno()
         with suppress(OSError, termios.error):
@@ -310,4 +342,4 @@ class WireDriver(LinuxDriver):
         with suppress(OSError):
             # A terminal that takes nothing must not hold the end up either.
             os.set_blocking(number, False)
-            os.write(number, _LEAVE)
+            os.write(number, _LEAVE + (words + "\n" if words else "").encode("utf-8", "replace"))

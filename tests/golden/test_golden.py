@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from moalog_tui.platform.snapshot import Snapshot
 from moalog_tui.ui.app import MoalogApp
+from moalog_tui.ui.screens.preview import Preview
 from tests.ui import feeds
 from tests.ui.pictures import svg_of
 
@@ -30,7 +31,8 @@ async def _preview(pilot: Pilot[Any], app: MoalogApp) -> None:
     await pilot.press("j", "r")
     while getattr(app.screen, "ready", False) is False:
         await pilot.pause(0.05)
-    app.screen.draw()  # type: ignore[attr-defined]
+    assert isinstance(app.screen, Preview)
+    app.screen.draw()
 
 
 async def _help(pilot: Pilot[Any], app: MoalogApp) -> None:

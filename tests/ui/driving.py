@@ -46,3 +46,8 @@ async def until(pilot: Pilot[Any], done: Callable[[], object]) -> None:
 def drawn(widget: Widget) -> str:
     """The lines of a widget as they are drawn."""
     return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))
+
+
+def told(app: MoalogApp) -> str:
+    """What the last lines tell: operations, and what was said."""
+    return drawn(app.overview.ticker) + "\n" + drawn(app.overview.footer)

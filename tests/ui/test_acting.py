@@ -12,7 +12,7 @@ from moalog_tui.runbook.plan import Verb
 from moalog_tui.ui.app import MoalogApp
 from moalog_tui.ui.screens.preview import ActMenu, Preview
 from tests.ui import feeds
-from tests.ui.driving import drawn, screen, until
+from tests.ui.driving import drawn, screen, told, until
 
 
 async def armed(pilot: Pilot[Any], app: MoalogApp) -> Preview:
@@ -21,7 +21,8 @@ async def armed(pilot: Pilot[Any], app: MoalogApp) -> Preview:
     preview = app.screen
     assert isinstance(preview, Preview)
     await until(pilot, lambda: preview.ready)
-    await pilot.pause(0.35)
+    # A yes counts after this much silence only.
+    await pilot.pause(0.4)
     return preview
 
 
@@ -50,7 +51,7 @@ async def test_the_preview_says_ready_and_y_runs() -> None:
         await pilot.press("y")
         await until(pilot, lambda: len(bench.ran) == 1)
         assert bench.ran[0].service.name == "rate-limiter"
-        assert "restarting rate-limiter: 0 s of ≤ 15 s" in drawn(app.overview.ticker)
+        assert "restarting rate-limiter: 0 s of ≤ 15 s" in told(app)
 
 
 async def test_a_repeated_key_and_pasted_text_confirm_nothing() -> None:
@@ -107,16 +108,16 @@ async def test_a_second_restart_is_told_what_runs_and_the_verdict_is_shown() -> 
         await pilot.press("r")
         await pilot.pause()
         assert len(app.screen_stack) == 1
-        assert "one at a time" in drawn(app.overview.ticker)
+        assert "one at a time" in told(app)
         app.start(plan)
         await pilot.pause()
         assert len(bench.ran) == 1
         waiting = OperationEvent("op", plan, EventKind.WAIT, feeds.NOW, text="it starts", expected_s=(0.0, 15.0))
         await bench.events.put(waiting)
-        await until(pilot, lambda: "it starts" in drawn(app.overview.ticker))
+        await until(pilot, lambda: "it starts" in told(app))
         assert "Under way: restart of redis." in app.operations_sentence()
         await bench.events.put(bench.verdict(plan))
-        await until(pilot, lambda: "restart of redis: recovered" in drawn(app.overview.ticker))
+        await until(pilot, lambda: "restart of redis: recovered" in told(app))
         assert app.operations_sentence() == ""
         await bench.events.put(None)
 
@@ -129,7 +130,7 @@ async def test_two_services_are_worked_on_at_the_same_time() -> None:
             assert not isinstance(plan, str)
             app.start(plan)
         await until(pilot, lambda: len(bench.ran) == 2)
-        text = drawn(app.overview.ticker)
+        text = told(app)
         assert "restarting redis" in text
         assert "restarting mysql" in text
 
@@ -141,7 +142,7 @@ async def test_an_operation_without_a_verdict_is_an_unknown_outcome() -> None:
         assert not isinstance(plan, str)
         app.start(plan)
         await bench.events.put(None)
-        await until(pilot, lambda: "outcome is unknown" in drawn(app.overview.ticker))
+        await until(pilot, lambda: "outcome is unknown" in told(app))
 
 
 async def test_read_only_refuses_with_the_way_out() -> None:
@@ -150,7 +151,7 @@ async def test_read_only_refuses_with_the_way_out() -> None:
         await pilot.press("r")
         await pilot.pause()
         assert len(app.screen_stack) == 1
-        assert "--read-only" in drawn(app.overview.ticker)
+        assert "--read-only" in told(app)
         assert "READ-ONLY" in drawn(app.overview.verdict)
 
 
@@ -176,7 +177,7 @@ async def test_a_late_recovery_says_so() -> None:
         app.start(plan)
         await until(pilot, lambda: bool(bench.ran))
         clock[0] += 20
-        app._show_ticker()
-        assert "restarting redis: 20 s of ≤ 15 s, later than documented" in drawn(app.overview.ticker)
+        app.tell()
+        assert "restarting redis: 20 s of ≤ 15 s, later than documented" in told(app)
         await bench.events.put(bench.verdict(plan, VerdictKind.RECOVERED_LATE))
-        await until(pilot, lambda: "recovered late" in drawn(app.overview.ticker))
+        await until(pilot, lambda: "recovered late" in told(app))

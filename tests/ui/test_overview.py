@@ -12,7 +12,7 @@ from moalog_tui.ui.layout import Wish, places, table_room
 from moalog_tui.ui.order import Order
 from moalog_tui.ui.widgets.services import columns_for
 from tests.ui import feeds
-from tests.ui.driving import drawn, screen, until
+from tests.ui.driving import drawn, screen, told, until
 
 
 async def test_names_stand_on_the_screen_before_any_picture() -> None:
@@ -144,7 +144,7 @@ async def test_keys_ask_for_checks_and_later_views_are_told() -> None:
         await pilot.press("c", "C", "3")
         await pilot.pause()
         assert bench.checked == ["redis", None]
-        assert "later version" in drawn(app.overview.ticker)
+        assert "later version" in told(app)
 
 
 async def test_commands_complete_and_name_what_is_near() -> None:
@@ -157,7 +157,7 @@ async def test_commands_complete_and_name_what_is_near() -> None:
         assert bench.checked == ["redis"]
         await pilot.press("colon", *"chekc", "enter")
         await pilot.pause()
-        assert 'did you mean "check"?' in drawn(app.overview.ticker)
+        assert 'did you mean "check"?' in told(app)
 
 
 async def test_letters_typed_on_the_command_line_are_no_keys() -> None:
@@ -242,3 +242,32 @@ async def test_a_line_of_one_megabyte_is_drawn_cut() -> None:
         await pilot.pause()
         assert all(len(row) <= 4097 for row in app.overview.logs.rows)
         assert "next" in app.overview.logs.rows[-1]
+
+
+async def test_the_palette_offers_what_the_command_line_does() -> None:
+    bench = feeds.Bench([feeds.picture()])
+    async with screen(bench) as (app, pilot):
+        await pilot.press("ctrl+p", *"check redis")
+        await until(pilot, lambda: len(app.screen.query("OptionList")) == 1)
+        await pilot.pause(0.4)
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        await pilot.press("enter")
+        await until(pilot, lambda: bench.checked == ["redis"])
+
+
+@pytest.mark.parametrize("size", [(20, 6), (40, 10), (79, 23), (119, 60), (250, 20)])
+async def test_no_size_breaks_the_screen(size: tuple[int, int]) -> None:
+    async with screen(feeds.Bench([feeds.redis_down()]), size=size) as (app, pilot):
+        await pilot.press("d", "escape", "b", "z", "z", "r", "escape", "question_mark")
+        await pilot.pause()
+        assert app.is_running
+
+
+async def test_usage_is_read_only_while_the_table_is_on_the_screen() -> None:
+    told_of: list[bool] = []
+    async with screen(feeds.Bench([feeds.picture()]), watching=told_of.append) as (_, pilot):
+        await pilot.press("l", "z")
+        await pilot.press("z")
+        await pilot.pause()
+    assert told_of == [True, False, True]

@@ -14,6 +14,7 @@ from moalog_tui.ui.commands import complete
 from moalog_tui.ui.desk import Desk
 from moalog_tui.ui.ink import Pen
 from moalog_tui.ui.layout import WIDE, Wish, places, table_room
+from moalog_tui.ui.log_source import LogSource
 from moalog_tui.ui.messages import CommandLeft, SelectionMoved
 from moalog_tui.ui.widgets.command_line import CommandLine
 from moalog_tui.ui.widgets.footer import Footer, Ticker
@@ -45,7 +46,7 @@ class Panels(Screen[None]):
         self.verdict = Verdict(pen, desk.title, desk.engine_label, desk.read_only, desk.now)
         self.services = Services(pen, desk.service_names, desk.now)
         self.metrics = MetricsStrip(pen)
-        self.logs = LogPanel(pen, desk.redactor, desk.follow)
+        self.logs = LogPanel(pen, desk.redactor, LogSource(desk.follow, desk.now))
         self.runbook = RunbookPanel(pen)
         self.ticker = Ticker(pen)
         self.command = CommandLine(pen)
@@ -54,6 +55,7 @@ class Panels(Screen[None]):
         self.runbook_open: bool | None = None
         """None: as the width has it."""
         self.zoomed: str | None = None
+        self._watched = False
 
     def compose(self) -> ComposeResult:
         """The panels, from the top down."""
@@ -129,6 +131,9 @@ class Panels(Screen[None]):
         )
         found = places(width, height, wish)
         self.runbook.bar = "logs" in found and "runbook" in found
+        if ("services" in found) != self._watched:
+            self._watched = "services" in found
+            self.desk.watching(self._watched)
         for widget in self.children:
             place = found.get(widget.id or "")
             widget.display = place is not None

@@ -219,7 +219,7 @@ class Ask(Dialog[bool]):
         """Answer."""
         event.stop()
         event.prevent_default()
-        if event.key in ("y", "enter", "q"):
+        if event.key in ("y", "enter"):
             self.dismiss(True)
         elif event.key in ("n", "escape"):
             self.dismiss(False)

@@ -17,6 +17,10 @@ KEEP_VERDICT_S = 20.0
 SAY_S = 6.0
 
 
+TickerLine = tuple[str, VerdictKind | None, bool]
+"""A sentence of outside text, a verdict where it is one, and whether it tells of an operation."""
+
+
 @dataclass
 class Running:
     """One operation as the screen knows it."""
@@ -54,10 +58,10 @@ class Ticker(Widget):
     def __init__(self, pen: Pen) -> None:
         super().__init__(id="ticker")
         self.pen = pen
-        self._lines: tuple[tuple[str, VerdictKind | None, bool], ...] = ()
+        self._lines: tuple[TickerLine, ...] = ()
 
-    def show(self, lines: Sequence[tuple[str, VerdictKind | None, bool]]) -> None:
-        """Draw (sentence, verdict, from an operation) lines; sentences are outside text."""
+    def show(self, lines: Sequence[TickerLine]) -> None:
+        """Draw other lines, the last three of them."""
         lines = tuple(lines)[-3:]
         if lines != self._lines:
             self._lines = lines
@@ -97,23 +101,37 @@ class Footer(Widget):
         self._engine = engine
         self._mode = "read-only" if read_only else "read-write"
         self._rate = ""
+        self._said = ""
         self._keys: tuple[tuple[str, str], ...] = ()
 
-    def show(self, keys: Sequence[tuple[str, str]] | None = None, engine: str | None = None,
-             rate: float | None = None) -> None:  # fmt: skip
-        """Draw other keys, another engine sentence or another rate (bytes a second)."""
-        before = (self._keys, self._engine, self._rate)
+    def show(
+        self,
+        keys: Sequence[tuple[str, str]] | None = None,
+        engine: str | None = None,
+        rate: float | None = None,
+        said: str | None = None,
+    ) -> None:
+        """Draw other keys, another engine sentence, another rate (bytes a second), or what was said last."""
+        before = (self._keys, self._engine, self._rate, self._said)
         if keys is not None:
             self._keys = tuple(keys)
         if engine is not None:
             self._engine = engine
         if rate is not None:
             self._rate = f"{rate / 1000:.1f} kB/s"
-        if (self._keys, self._engine, self._rate) != before:
+        if said is not None:
+            self._said = said
+        if (self._keys, self._engine, self._rate, self._said) != before:
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw the row."""
+        """Draw the row: what was said last takes the place of the keys, for its time."""
+        if self._said:
+            said: list[Part] = [
+                (f" {self.pen.glyphs.dot} ", self.pen.styles.accent),
+                (self._said, self.pen.styles.strong),
+            ]
+            return self.pen.strip(said, self.size.width)
         pen, styles, width = self.pen, self.pen.styles, self.size.width
         sep = f" {pen.glyphs.dot} "
         tail = [pen.clean(self._engine, 60), self._mode, *([self._rate] if self._rate else [])]

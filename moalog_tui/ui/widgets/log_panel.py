@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from textual import events
 from textual.strip import Strip
 
-from moalog_tui.platform.containers import Container, ContainerEvent
-from moalog_tui.platform.logs import Level, LogRing, RawLine, Stream
+from moalog_tui.platform.logs import Level
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.platform.text import Redactor
-from moalog_tui.ui.desk import Follow
 from moalog_tui.ui.ink import Part, Pen
+from moalog_tui.ui.log_source import LogSource
 from moalog_tui.ui.log_view import LogText, LogView
+from moalog_tui.ui.widgets.log_line import STAMP, clock_of, draw_line, stamp_of
 from moalog_tui.ui.widgets.panel import Panel
 
 FLUSH_S: Final = 0.5
@@ -28,19 +26,13 @@ Row = tuple[LogText, str, bool]
 
 
 class LogPanel(Panel):
-    """Shows one service's log. `follow` opens a stream of a container into a ring."""
+    """Shows one service's log, and lets a reader stand still in it."""
 
-    def __init__(
-        self, pen: Pen, redactor: Redactor, follow: Callable[[Container, LogRing, int | None], Follow]
-    ) -> None:
+    def __init__(self, pen: Pen, redactor: Redactor, source: LogSource) -> None:
         super().__init__(pen, id="logs")
+        self.source = source
         self._redactor = redactor
-        self._open = follow
-        self._service: str | None = None
-        self._container: Container | None = None
-        self._stream: Follow | None = None
-        self._marked: set[tuple[int, str]] = set()
-        self.view = LogView(LogRing(), redactor)
+        self.view = LogView(source.ring, redactor)
         self.cursor: int | None = None
         """The line a reader stands on; None while following."""
         self._page_top = 0
@@ -62,31 +54,28 @@ class LogPanel(Panel):
 
     def on_unmount(self) -> None:
         """Stop the stream."""
-        self._close()
+        self.source.close()
 
     # Which log -------------------------------------------------------------------------------------------------
 
     def select(self, status: ServiceStatus | None, name: str | None) -> None:
         """Follow another service, as soon as the cursor rests on it."""
-        if name == self._service and status is not None:
-            self._take_container(status)
+        if name == self.source.service:
             return
-        if name == self._service:
-            return
-        self._service = name
-        self._close()
-        self._container = None
-        self._marked = set()
-        self.view = LogView(LogRing(), self._redactor)
-        self.cursor, self._page_top, self._seen_end, self.shift, self.search = None, 0, 0, 0, ""
+        self.source.choose(name)
         self._why = "waiting for the engine to tell of its container"
-        self._redraw()
+        self._anew()
         if status is not None:
-            self.set_timer(SETTLE_S, partial(self._take_if, name, status))
+            self.set_timer(SETTLE_S, partial(self._take, status))
 
-    def _take_if(self, name: str | None, status: ServiceStatus) -> None:
-        if name == self._service:
-            self._take_container(status)
+    def _take(self, status: ServiceStatus) -> None:
+        if status.name != self.source.service:
+            return
+        found = self.source.take(status)
+        why = "" if found else "it has no container"
+        if why != self._why:
+            self._why = why
+            self.refresh()
 
     def show(self, snapshot: Snapshot) -> None:
         """Take a new picture: mark what happened to the container, follow it across restarts and recreation."""
@@ -94,80 +83,20 @@ class LogPanel(Panel):
         if away != self.engine_error:
             self.engine_error = away
             self.refresh()
-        status = snapshot.status(self._service) if self._service else None
-        if status is None:
-            return
-        if self._container is not None:
-            oom = {event.container_id for event in snapshot.events if event.action == "oom"}
-            for event in snapshot.events:
-                self._mark(event, event.container_id in oom)
-        self._take_container(status)
+        status = snapshot.status(self.source.service) if self.source.service else None
+        if status is not None:
+            self.source.mark(snapshot.events)
+            self._take(status)
 
-    def _take_container(self, status: ServiceStatus) -> None:
-        container = status.container
-        if container is None:
-            self._why = "it has no container"
-            self._redraw()
-            return
-        before = self._container
-        ended = self._stream is not None and self._stream.state == "ended"
-        if before is None or before.id != container.id:
-            since = None
-            if before is not None:
-                text = f"container recreated: {container.short_id} follows {before.short_id}"
-                self._insert(RawLine(_ns(container.created_at), Stream.MARKER, text, "recreate"))
-        elif self._stream is None or (container.running and ended and before.started_at != container.started_at):
-            since = self._last_ns()
-        else:
-            self._container = container if not ended else before
-            return
-        self._close()
-        self._container = container
-        self._why = ""
-        self._stream = self._open(container, self.view.ring, since)
-
-    def _last_ns(self) -> int | None:
-        ring = self.view.ring
-        lines = [raw for _, raw in ring.slice(ring.end - 50, ring.end) if raw.stream is not Stream.MARKER]
-        return lines[-1].ts_ns if lines else None
-
-    def _mark(self, event: ContainerEvent, oom: bool) -> None:
-        if event.service != self._service or event.action not in ("die", "start", "pause", "unpause"):
-            return
-        key = (event.at_ns, event.action)
-        if key in self._marked:
-            return
-        self._marked.add(key)
-        ring = self.view.ring
-        oldest = ring.slice(ring.first, ring.first + 1)
-        if not oldest or event.at_ns < oldest[0][1].ts_ns:
-            return
-        at = f"{datetime.fromtimestamp(event.at_ns / 1e9, UTC):%H:%M:%S}Z"
-        text = {
-            "die": f"container stopped {at}{_exit_of(event, oom)}",
-            "start": f"container started {at}",
-            "pause": f"container paused {at}",
-            "unpause": f"container goes on {at}",
-        }[event.action]
-        marker = {"die": "stop", "start": "start"}.get(event.action, "health")
-        self._insert(RawLine(event.at_ns, Stream.MARKER, text, marker))
-
-    def _insert(self, line: RawLine) -> None:
-        self.view.ring.extend([line])
-
-    def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.stop()
-            self._stream = None
-
-    def since(self, epoch_ns: int | None) -> None:
+    def since(self, epoch_ns: int) -> None:
         """Show lines from a time on, asking the engine for them anew."""
-        if self._container is None:
-            return
-        self._close()
-        self.view = LogView(LogRing(), self._redactor, None)
-        self.cursor, self._page_top, self._seen_end = None, 0, 0
-        self._stream = self._open(self._container, self.view.ring, epoch_ns)
+        if self.source.since(epoch_ns):
+            self._anew()
+
+    def _anew(self) -> None:
+        self.view = LogView(self.source.ring, self._redactor)
+        self.cursor, self._page_top, self._seen_end, self.shift, self.search = None, 0, 0, 0, ""
+        self._rows = []
         self._redraw()
 
     # Flushes ---------------------------------------------------------------------------------------------------
@@ -178,8 +107,9 @@ class LogPanel(Panel):
             return
         end = self.view.ring.end
         if end == self._seen_end:
-            if self._stream is not None and self._stream.state not in ("following", "connecting"):
-                self._title_changed()
+            if self.source.state != self._told_state:
+                self._told_state = self.source.state
+                self.refresh()
             return
         self._seen_end = end
         self.view.catch_up()
@@ -187,13 +117,7 @@ class LogPanel(Panel):
             self._layout()
         self.refresh()
 
-    _title_state = ""
-
-    def _title_changed(self) -> None:
-        state = self._stream.state if self._stream else ""
-        if state != self._title_state:
-            self._title_state = state
-            self.refresh()
+    _told_state: str | None = None
 
     def _redraw(self) -> None:
         self._strips.clear()
@@ -201,7 +125,9 @@ class LogPanel(Panel):
         self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Lay the page out anew."""
+        """Lay the page out anew; a follower's page is filled from its newest line up."""
+        if self.cursor is None:
+            self._page_top, self._rows = self.view.ring.first, []
         self._redraw()
 
     # The page --------------------------------------------------------------------------------------------------
@@ -259,7 +185,7 @@ class LogPanel(Panel):
         return rows
 
     def _stamp_width(self) -> int:
-        return 13 if self.timestamps else 0
+        return STAMP if self.timestamps else 0
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -394,7 +320,7 @@ class LogPanel(Panel):
 
     def page_text(self) -> str:
         """The lines of the page; cleaned."""
-        return "\n".join(f"{_stamp(line.ts_ns)} {text}" if first else text for line, text, first in self._rows)
+        return "\n".join(f"{clock_of(line.ts_ns)} {text}" if first else text for line, text, first in self._rows)
 
     def new_lines(self) -> int:
         """Lines that arrived below the page while the reader held it."""
@@ -413,13 +339,13 @@ class LogPanel(Panel):
         """`Logs · redis · following`, and what narrows it."""
         pen, styles = self.pen, self.pen.styles
         more: list[Part] = []
-        if self._service:
-            more.append((f" · {pen.clean(self._service, 60)}", styles.text))
+        if self.source.service:
+            more.append((f" · {pen.clean(self.source.service, 60)}", styles.text))
         if self.paused:
             more.append((" · paused, p goes on", styles.starting))
         elif self.cursor is None:
-            if self._stream is not None:
-                more.append((f" · {pen.clean(self._stream.state, 120)}", styles.dim))
+            if self.source.state is not None:
+                more.append((f" · {pen.clean(self.source.state, 120)}", styles.dim))
         else:
             new = self.new_lines()
             word = f" · held, {new} new line{'' if new == 1 else 's'} below, f follows" if new else " · held, f follows"
@@ -465,53 +391,11 @@ class LogPanel(Panel):
         return [[(text, styles.dim)]]
 
     def _draw(self, line: LogText, text: str, first: bool, chosen: bool, width: int) -> Strip:
-        pen, styles = self.pen, self.pen.styles
-        base = styles.base + styles.cursor if chosen else styles.base
-        mark = pen.glyphs.cursor if chosen else " "
-        if line.marker is not None:
-            rule = pen.glyphs.rule * 2
-            tail = pen.glyphs.rule * max(width - len(line.text) - 8, 2)
-            return pen.strip([(f"{mark}{rule} {text} {tail}", styles.starting)], width, base)
-        style = {Level.ERROR: styles.error, Level.WARN: styles.degraded, Level.DEBUG: styles.dim}.get(
-            line.level, styles.text
-        )
-        parts: list[Part] = [(mark, styles.accent)]
-        if self.timestamps:
-            parts.append((_stamp(line.ts_ns) + " " if first else " " * 13, styles.dim))
-        parts += self._with_hits(text[self.shift :] if not self.wrap else text, style)
-        return pen.strip(parts, width, base)
-
-    def _with_hits(self, text: str, style: object) -> list[Part]:
-        from rich.style import Style
-
-        assert isinstance(style, Style)
-        needle = self.search.casefold()
-        folded = text.casefold()
-        if not needle or needle not in folded or len(folded) != len(text):
-            return [(text, style)]
-        parts: list[Part] = []
-        at = 0
-        while (hit := folded.find(needle, at)) >= 0:
-            parts += [(text[at:hit], style), (text[hit : hit + len(needle)], self.pen.styles.match)]
-            at = hit + len(needle)
-        return [*parts, (text[at:], style)]
+        if not self.wrap:
+            text = text[self.shift :] if line.marker is None else text
+        return draw_line(self.pen, line, text, width, chosen, stamp_of(line, first, self.timestamps), self.search)
 
     def scroll_side(self, step: int) -> None:
         """Move sideways over long lines."""
         self.shift = max(self.shift + step, 0)
         self._redraw()
-
-
-def _exit_of(event: ContainerEvent, oom: bool) -> str:
-    if event.exit_code is None:
-        return ""
-    return f" (exit {event.exit_code}{', out of memory' if oom and event.exit_code == 137 else ''})"
-
-
-def _ns(at: datetime | None) -> int:
-    return int(at.timestamp() * 1e9) if at else 0
-
-
-def _stamp(ts_ns: int) -> str:
-    at = datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC)
-    return f"{at:%H:%M:%S}.{ts_ns // 1_000_000 % 1000:03d}"

@@ -1,5 +1,6 @@
 """`moalog-tui` and `python -m moalog_tui`."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -7,6 +8,8 @@ from contextlib import suppress
 
 def main() -> None:
     """Run the command line and leave without waiting for threads whose other side hangs."""
+    # Loading makes many objects and drops few: collecting meanwhile costs a tenth of the time to the first picture.
+    gc.disable()
     from moalog_tui.cli.main import main as run
 
     code = run()

@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from moalog_tui import __version__
-from moalog_tui.runbook.plan import Tier, Verb
 
 USAGE: Final = 2
 """The exit code of a mistake in usage or configuration."""
 
+VERBS: Final = ("start", "stop", "restart")
+"""The plans' verbs, and below the tier that must be allowed: as words, for `--help` to load nothing else."""
+DESTRUCTIVE: Final = "destructive"
 _LEVELS: Final = ("error", "warn", "info", "debug")
 _MOST_LINES: Final = 100_000
 _LONGEST_S: Final = 10 * 366 * 86_400
@@ -52,7 +54,7 @@ def _global_options(default: object) -> Parser:
     add("--profile", metavar="FILE", help="a TOML file that describes another platform")
     add("--runbook", metavar="FILE", help="a runbook in Markdown")
     add("--read-only", action="store_true", help="change nothing, whatever is pressed or typed")
-    add("--allow", metavar="TIER", choices=[Tier.DESTRUCTIVE.value], help="allow steps of this tier (destructive)")
+    add("--allow", metavar="TIER", choices=[DESTRUCTIVE], help="allow steps of this tier (destructive)")
     add("--ascii", action="store_true", help="draw with ASCII alone")
     add("--log-level", metavar="LEVEL", choices=_LOG_LEVELS, help=f"one of {', '.join(_LOG_LEVELS)}")
     return options
@@ -128,8 +130,8 @@ def _parser() -> Parser:
     )
     logs.add_argument("--json", action="store_true", help="print one JSON object a line")
 
-    for verb in Verb:
-        act = commands.add_parser(verb.value, parents=[after], help=f"{verb.value} one service and verify it")
+    for verb in VERBS:
+        act = commands.add_parser(verb, parents=[after], help=f"{verb} one service and verify it")
         act.add_argument("service", metavar="SERVICE")
         act.add_argument("--dry-run", action="store_true", help="print the preview and change nothing")
         act.add_argument("--yes", action="store_true", help="do not ask")

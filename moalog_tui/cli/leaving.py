@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-CANCELLED: Final = 130
-"""After ctrl+c."""
 LEAVE_WITHIN_S: Final = 1.0
 """After a signal a command has so long to leave in good order."""
 
-_CODES: Final = {signal.SIGINT: CANCELLED, signal.SIGTERM: 143, signal.SIGHUP: 129}
+_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 def leave_on_signals() -> None:
@@ -27,14 +26,10 @@ def run(command: Coroutine[Any, Any, int]) -> int:
     The first signal cancels it, so that it gives back what it holds; a second one, or a second later, ends it at
     once, even in the middle of one long computation.
     """
-    import asyncio  # not before a command needs it: the screen's first picture does without
-
     return asyncio.run(_ending(command))
 
 
 async def _ending(command: Coroutine[Any, Any, int]) -> int:
-    import asyncio
-
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     codes: list[int] = []

@@ -28,6 +28,12 @@ class RedactingFormatter(logging.Formatter):
         return "\n".join(self._redactor.clean(line) for line in super().format(record).split("\n"))
 
 
+def log_path() -> Path | None:
+    """Return the file that is written to, or None before `start_log` and where none could be."""
+    held = (one for one in logging.getLogger().handlers if isinstance(one, logging.handlers.RotatingFileHandler))
+    return next((Path(one.baseFilename) for one in held), None)
+
+
 def start_log(settings: Settings) -> Path | None:
     """Write warnings and worse to the state folder; return the file, or None where it cannot be written."""
     root = logging.getLogger()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from moalog_tui.cli.arguments import USAGE, parse
-from moalog_tui.cli.leaving import CANCELLED, leave_on_signals
-from moalog_tui.config import ConfigError, Flags, Settings, load_settings
+
+if TYPE_CHECKING:
+    from moalog_tui.settings import Flags, Settings
 
 INTERNAL: Final = 70
 """The exit code of an error of our own (sysexits' EX_SOFTWARE)."""
+CANCELLED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,19 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Outside text may hold what this terminal cannot encode; a question mark is better than an error.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    log = None
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
-        settings = load_settings(flags_of(options), os.environ, Path.cwd())
-        from moalog_tui.cli.logfile import start_log
-
-        log = start_log(settings)
-        code = _dispatch(options, settings)
+        code = _with_settings(options)
         sys.stdout.flush()
         return code
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return USAGE
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
@@ -45,11 +40,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # the last resort: no traceback on the screen
-        return _internal(error, log)
+        return _internal(error)
+
+
+def _with_settings(options: argparse.Namespace) -> int:
+    # Imported here: `--help`, `--version` and mistakes in usage need none of it.
+    from moalog_tui.config import ConfigError, load_settings
+
+    try:
+        settings = load_settings(flags_of(options), os.environ, Path.cwd())
+        return _dispatch(options, settings)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return USAGE
 
 
 def flags_of(options: argparse.Namespace) -> Flags:
     """Return the global options as the settings take them."""
+    from moalog_tui.settings import Flags
+
     return Flags(
         platform=options.platform,
         project=options.project,
@@ -67,7 +76,12 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
         from moalog_tui.cli.screen import screen
 
         return screen(settings)
+    from moalog_tui.cli.leaving import leave_on_signals
+    from moalog_tui.cli.logfile import start_log
+
+    gc.enable()
     leave_on_signals()
+    start_log(settings)
     if options.command == "check":
         from moalog_tui.cli.commands import run_check
 
@@ -85,10 +99,12 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
     return run_act(options, settings)
 
 
-def _internal(error: Exception, log: Path | None) -> int:
+def _internal(error: Exception) -> int:
     import logging
 
+    from moalog_tui.cli.logfile import log_path
+
     logging.getLogger("moalog_tui").error("unhandled error", exc_info=error)
-    where = f"; the details are in {log}" if log else ""
+    where = f"; the details are in {log}" if (log := log_path()) else ""
     sys.stderr.write(f"moalog-tui failed ({type(error).__name__}){where}. Nothing was changed by this failure.\n")
     return INTERNAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from moalog_tui.cli.arguments import USAGE
@@ -17,6 +18,9 @@ def screen(settings: Settings) -> int:
     names = [service.name for service in settings.services]
     draw(settings.profile.title, "the Docker Engine", names, settings.ascii)
     try:
+        from moalog_tui.cli.logfile import start_log
+
+        start_log(settings)
         # Loading Textual and the wiring takes longer than all before; the first picture is on the screen by now.
         from moalog_tui.ui.app import run_screen
         from moalog_tui.wiring import desk_for, wire
@@ -25,4 +29,7 @@ def screen(settings: Settings) -> int:
     except BaseException:
         leave()
         raise
+    finally:
+        gc.freeze()  # what is loaded stays: no later collection needs to look at it
+        gc.enable()
     return run_screen(desk_for(wired))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from difflib import get_close_matches
 from typing import Any, Final
 
 _WORDS: Final = {
@@ -27,7 +26,7 @@ class TomlMistake(Exception):
 
 def near(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Return `; did you mean "x"?` for the nearest known word, or the known ones where they are few."""
-    match = get_close_matches(word, known, n=1, cutoff=0.6)
+    match = _nearest(word, known)
     if match:
         return f'; did you mean "{match[0]}"?'
     return f"; expected one of {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
@@ -217,7 +216,7 @@ class Table:
         self._asked.append(key)
         if key not in self._left:
             if default is None:
-                meant = get_close_matches(key, list(self._left), n=1, cutoff=0.6)
+                meant = _nearest(key, list(self._left))
                 found = f' (found "{meant[0]}")' if meant else ""
                 raise self.mistake(None, f'the key "{key}" is missing{found}, expected {_WORDS[kind]}')
             return default
@@ -236,3 +235,10 @@ def _word(value: object) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     return _WORDS.get(type(value), "a date or time")
+
+
+def _nearest(word: str, known: list[str] | tuple[str, ...]) -> list[str]:
+    # Loaded at the first mistake: every start would pay for it.
+    from difflib import get_close_matches
+
+    return get_close_matches(word, known, n=1, cutoff=0.6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 from moalog_tui.platform.profile import parse_profile
 from moalog_tui.platform.services import Profile
@@ -10,5 +10,6 @@ from moalog_tui.platform.services import Profile
 
 def load_builtin() -> Profile:
     """Return the Moalog platform's profile."""
-    text = (files(__name__) / "moalog.toml").read_text("utf-8")
+    # Not importlib.resources, which loads a tenth of the standard library before the first picture.
+    text = Path(__file__).with_name("moalog.toml").read_text("utf-8")
     return parse_profile(text, "built in")

@@ -38,6 +38,7 @@ class LogPanel(Panel):
         self._page_top = 0
         self._seen_end = 0
         self._why = ""
+        self._told_state: str | None = None
         self.engine_error: str | None = None
         """The engine's own sentence while it is away."""
         self.timestamps = True
@@ -116,8 +117,6 @@ class LogPanel(Panel):
         if self.cursor is None:
             self._layout()
         self.refresh()
-
-    _told_state: str | None = None
 
     def _redraw(self) -> None:
         self._strips.clear()

@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from moalog_tui.ui.desk import Desk
-from moalog_tui.ui.keys import APP_KEYS, KeyClash, bindings, key_table
+from moalog_tui.ui.keys import APP_KEYS, TYPING_KEYS, KeyClash, bindings, key_table
 from moalog_tui.ui.messages import (
     CopyRequested,
     FeedEnded,
@@ -46,7 +46,7 @@ class MoalogApp(Operating):
     TITLE = "moalog"
     ENABLE_COMMAND_PALETTE = True
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(APP_KEYS, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings((*APP_KEYS, *TYPING_KEYS), priority=True)]
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
@@ -201,6 +201,16 @@ class MoalogApp(Operating):
         going = self.operations_sentence()
         text = f"Leave moalog-tui?{' ' + going if going else ''}"
         self.push_screen(Ask(self.pen, "quit", text), lambda yes: self.exit(0) if yes else None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys that open a line are letters of it once it is open, and nothing in a dialog."""
+        if action == "open_line":
+            return not self.dialog_open and not self.overview.command.asking
+        return super().check_action(action, parameters)
+
+    def action_open_line(self, prefix: str) -> None:
+        """Open the line to type on: a command, a search or a filter."""
+        self.overview.open_command(prefix, self.overview.logs.view.filter_text if prefix == "&" else "")
 
     def action_copy_or_hint(self) -> None:
         """Copy the selection; ctrl+c never ends anything."""

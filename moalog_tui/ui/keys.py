@@ -40,10 +40,8 @@ KEYS: tuple[Key, ...] = (
     Key("panel.previous", "shift+tab", "next_panel(-1)", "previous panel", LOOK),
     Key("view.1", "1", "view(1)", "overview", LOOK),
     Key("view.later", "2,3,4,5,6", "view(2)", "views of later versions", LOOK),
-    Key("search.open", "slash", "search", "search: log lines, or services", LOG),
     Key("search.next", "n", "search_next(1)", "next hit", LOG),
     Key("search.previous", "N", "search_next(-1)", "previous hit", LOG),
-    Key("log.filter", "ampersand", "filter", "keep lines that hold a text (! first: drop them)", LOG),
     Key("log.next-error", "e", "error(1)", "next error", LOG),
     Key("log.previous-error", "E", "error(-1)", "previous error", LOG),
     Key("log.follow", "f", "follow", "follow, or hold still", LOG),
@@ -60,7 +58,6 @@ KEYS: tuple[Key, ...] = (
     Key("service.act", "x", "act_menu", "act on the selected service: start, stop, restart", ACT),
     Key("platform.act", "X", "act_platform", "act on the platform (a later version)", ACT),
     Key("screen.refresh", "R,f5", "refresh_now", "apply a held order and draw everything anew", APP),
-    Key("command.open", "colon", "command", "command line", APP),
     Key("mouse.toggle", "m", "mouse", "mouse on, off (off lets the terminal select)", APP),
     Key("help.open", "question_mark,f1", "help", "these keys", APP),
     Key("app.back", "q,escape", "back", "back; at the root it asks to quit", APP),
@@ -72,6 +69,14 @@ APP_KEYS: tuple[Key, ...] = (
     Key("copy.selection", "ctrl+c", "copy_or_hint", "copy the selection; never ends anything", APP),
     Key("app.suspend", "ctrl+z", "suspend_process", "to the shell and back (fg)", APP),
 )
+
+TYPING_KEYS: tuple[Key, ...] = (
+    Key("search.open", "slash", "open_line('/')", "search: log lines, or services", LOG),
+    Key("log.filter", "ampersand", "open_line('&')", "keep lines that hold a text (! first: drop them)", LOG),
+    Key("command.open", "colon", "open_line(':')", "command line", APP),
+)
+"""These open a line to type on. The app itself handles them, before the next key is looked at: the letters typed
+right after one, in the same burst, belong to the line, and must never act."""
 
 FORBIDDEN = frozenset(
     {"ctrl+a", "ctrl+b", "ctrl+d", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+left_square_bracket"}
@@ -86,7 +91,7 @@ def bindings(keys: tuple[Key, ...], priority: bool = False) -> list[Binding]:
 
 def key_table(changed: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return each binding's keys after the changes; raises KeyClash for an unknown id or a key used twice."""
-    table = {key.id: tuple(key.keys.split(",")) for key in (*KEYS, *APP_KEYS)}
+    table = {key.id: tuple(key.keys.split(",")) for key in (*KEYS, *TYPING_KEYS, *APP_KEYS)}
     table |= {str(move.id): tuple(move.key.split(",")) for move in MOVES}
     for name, keys in changed.items():
         if name not in table:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from textual import events
 
 from moalog_tui.ui.ink import Pen
-from moalog_tui.ui.keys import ACT, APP, APP_KEYS, KEYS, LOG, LOOK, Key, shown
+from moalog_tui.ui.keys import ACT, APP, APP_KEYS, KEYS, LOG, LOOK, TYPING_KEYS, Key, shown
 from moalog_tui.ui.screens.dialog import Dialog, Line
 
 
@@ -32,7 +32,7 @@ class Help(Dialog[None]):
         ]  # fmt: skip
         for group in (LOOK, LOG, ACT, APP):
             lines += [(), ((group, styles.title_focused),)]
-            for key in (*KEYS, *APP_KEYS):
+            for key in (*KEYS, *TYPING_KEYS, *APP_KEYS):
                 if key.group == group:
                     lines.append(self._line(key))
         lines += [(), (("Marks", styles.title_focused),)]

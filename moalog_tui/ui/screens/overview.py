@@ -124,14 +124,6 @@ class Overview(Panels):
 
     # The log ---------------------------------------------------------------------------------------------------
 
-    def action_search(self) -> None:
-        """Search the log, or the services where the table is focused."""
-        self.open_command("/")
-
-    def action_filter(self) -> None:
-        """Filter the log."""
-        self.open_command("&", self.logs.view.filter_text)
-
     def action_search_next(self, step: int) -> None:
         """Next or previous hit."""
         if self.focused is self.services and self._search_services:
@@ -216,10 +208,6 @@ class Overview(Panels):
         self.post_message(Said("acting on the whole platform comes with a later version"))
 
     # Commands --------------------------------------------------------------------------------------------------
-
-    def action_command(self) -> None:
-        """Open the command line."""
-        self.open_command(":")
 
     @on(CommandEntered)
     def entered(self, message: CommandEntered) -> None:

@@ -169,7 +169,8 @@ class Panels(Screen[None]):
         names = [name for name, _ in self.services.order.rows]
         self.command.ask(prefix, partial(complete, services=names) if prefix == ":" else None, text)
         self.lay_out()
-        self.command.focus()
+        # At once, not by Widget.focus, which waits its turn: the next key may be read already.
+        self.set_focus(self.command)
 
     _came_from: Widget | None = None
 

@@ -11,7 +11,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -37,8 +37,6 @@ METRICS_LIMIT: Final = 2 * 1024 * 1024
 IMPAIRED_DEADLINE_S: Final = 1.0
 """Seconds the second path may take, within the probe's deadline."""
 
-_CONNECT_SHARE: Final = 0.95
-
 _ILL: Final = frozenset({"DOWN", "OUT_OF_SERVICE"})
 _METRIC_LINE: Final = re.compile(rb"\A\s*(?:#|[A-Za-z_:][A-Za-z0-9_:]*(?:\{[^\n]*\})?[ \t]+[-+0-9NI])")
 
@@ -55,12 +53,13 @@ class Answer:
 
 
 class _Unread(Exception):
-    """A status line came, but its body did not end; `status` is None where not even that came."""
+    """No whole answer came; `status` is None where not even a status line did."""
 
-    def __init__(self, status: int | None, cause: BaseException) -> None:
+    def __init__(self, status: int | None, cause: BaseException, *, connected: bool) -> None:
         super().__init__(str(cause))
         self.status = status
         self.cause = cause
+        self.connected = connected
 
 
 def new_client() -> httpx.AsyncClient:
@@ -120,6 +119,13 @@ async def _get(
     auth = None
     if target.user and target.plain_password:
         auth = httpx.BasicAuth(target.user.encode(), target.plain_password.encode())
+    connected = False
+
+    async def trace(event: str, _details: Mapping[str, Any]) -> None:
+        # A port that accepts nothing is told from one that says nothing.
+        nonlocal connected
+        connected = connected or event == "connection.connect_tcp.complete"
+
     started = time.monotonic()
     status: int | None = None
     try:
@@ -128,8 +134,7 @@ async def _get(
                 "GET",
                 f"http://{netloc}{path}",
                 headers={**dict(target.spec.headers), "Host": host},
-                # Just within the deadline, so that a port that accepts nothing is told from one that says nothing.
-                timeout=httpx.Timeout(None, connect=deadline * _CONNECT_SHARE),
+                extensions={"trace": trace},
             )
             response = await client.send(request, stream=True, auth=auth)
             try:
@@ -138,7 +143,7 @@ async def _get(
             finally:
                 await response.aclose()
     except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
-        raise _Unread(status, error) from error
+        raise _Unread(status, error, connected=connected) from error
     return Answer(status, response.headers, body, ended, (time.monotonic() - started) * 1000)
 
 
@@ -156,11 +161,11 @@ async def _body(response: httpx.Response, limit: int) -> tuple[bytes, bool]:
 def _unread(target: Target, error: _Unread) -> ProbeResult:
     status, cause = error.status, error.cause
     answered = status is not None
+    if isinstance(cause, TimeoutError) and not error.connected:
+        return not_accepted(target.endpoint, target.deadline, None)
     if isinstance(cause, TimeoutError):
         what = f"HTTP {status}, but its body did not end" if answered else "no answer"
         return failed(Reason.TIMEOUT, f"{what} within {seconds(target.deadline)}", answered=answered)
-    if isinstance(cause, httpx.ConnectTimeout):
-        return not_accepted(target.endpoint, target.deadline, None)
     if isinstance(cause, httpx.ConnectError):
         return not_accepted(target.endpoint, target.deadline, _root(cause))
     if answered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, Final
 
 import pymysql
@@ -95,6 +96,8 @@ def _complaint(error: err.MySQLError, target: Target, bound: Bound) -> ProbeResu
     said = quote(str(error.args[1])) if len(error.args) > 1 else quote(str(error))
     if not _spoke(bound):
         return exchange_failed(target, bound, error, "MySQL", spoke=False)
+    if code in _TLS or isinstance(getattr(error, "original_exception", None), ssl.SSLError):
+        return failed(Reason.TLS, f"TLS fails: {said}", answered=True)
     if code in _REFUSED_CREDENTIAL:
         return credential_refused(target)
     if code in _TOO_MANY:
@@ -103,8 +106,6 @@ def _complaint(error: err.MySQLError, target: Target, bound: Bound) -> ProbeResu
         return cannot_tell(Reason.AUTH, f"alive, but it has blocked this host: {said} ({code})", answered=True)
     if code in _SHUTTING_DOWN:
         return failed(Reason.UNHEALTHY, f"is shutting down: {said} ({code})", answered=True)
-    if code in _TLS:
-        return failed(Reason.TLS, f"TLS fails: {said} ({code})", answered=True)
     if code and code not in _CLIENT_ERRORS:
         return failed(Reason.PROTOCOL, f"answers with error {code}: {said}", answered=True)
     return exchange_failed(target, bound, error, "MySQL", spoke=True)

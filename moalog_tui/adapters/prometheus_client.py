@@ -41,7 +41,6 @@ class RangeQueries:
         session.mount(f"{url}/api/", _BoundedAdapter(endpoint, self._bound))
         # The time-out is the bounded socket's; this one only keeps the client from having none.
         self._client = PrometheusConnect(url=url, session=session, retry=Retry(0), timeout=math.ceil(deadline))
-        self._gone = False
 
     def __enter__(self) -> Self:
         return self
@@ -51,8 +50,6 @@ class RangeQueries:
 
     def run(self, query: str, start: int, end: int, step: int) -> Series | str:
         """Return the first series of the answer, or why there is none. Times are epoch seconds."""
-        if self._gone:
-            return NO_ANSWER
         began, finish = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
         try:
             result = self._client.custom_query_range(query, began, finish, str(step))
@@ -60,8 +57,6 @@ class RangeQueries:
         except PrometheusApiClientException as error:
             return f"Prometheus refuses the query: {quote(str(error))}"
         except (requests.RequestException, OSError):
-            # Not asked again in this read: every further query would meet the same silence.
-            self._gone = True
             return NO_ANSWER
         except (ValueError, KeyError, TypeError, LookupError, RecursionError):
             return "the answer is not Prometheus'"

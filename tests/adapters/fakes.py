@@ -60,9 +60,13 @@ def mysql_packet(number: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "little") + bytes([number]) + payload
 
 
-def mysql_greeting() -> bytes:
-    """Return the greeting of a server without TLS."""
-    low, high = _CAPABILITIES & 0xFFFF, _CAPABILITIES >> 16
+_TLS = 0x0000_0800
+
+
+def mysql_greeting(*, tls: bool = False) -> bytes:
+    """Return the greeting of a server, with TLS on offer or not."""
+    capabilities = _CAPABILITIES | (_TLS if tls else 0)
+    low, high = capabilities & 0xFFFF, capabilities >> 16
     fixed = struct.pack("<HBHHB10x", low, 45, 2, high, 21)
     return mysql_packet(
         0, b"\x0a8.0.99-fake\0" + struct.pack("<I", 7) + b"saltsalt\0" + fixed + b"saltsaltsalt\0" + _PLUGIN

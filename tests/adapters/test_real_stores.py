@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -187,6 +188,22 @@ async def test_probing_mysql_leaves_no_aborted_client(mariadb: Endpoint) -> None
     for _ in range(10):
         assert (await probe(MYSQL, mariadb, 2)).passed
     assert aborted() == before
+
+
+async def test_a_mysql_account_that_requires_tls(folder: Callable[[], Path]) -> None:
+    home = folder()
+    key, certificate = home / "key.pem", home / "cert.pem"
+    _self_sign(key, certificate)
+    options = (f"--ssl-key={key}", f"--ssl-cert={certificate}", "--require-secure-transport=on")
+    with mariadb_server(home, [("op", PASSWORD)], *options) as endpoint:
+        _is(await probe(MYSQL, endpoint, 2), Outcome.PASS, None)
+        with pytest.raises(pymysql.OperationalError, match=r"Access denied|insecure transport"):
+            pymysql.connect(host=endpoint.host, port=endpoint.port, user="op", password=PASSWORD, ssl_disabled=True)
+
+
+def _self_sign(key: Path, certificate: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=lab", "-days", "2"]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
 
 
 # ---------------------------------------------------------------- Postgres

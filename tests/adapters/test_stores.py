@@ -26,7 +26,7 @@ from tests.adapters.fakes import (
     redis_fake,
 )
 from tests.adapters.probing import PASSWORD, probe, probe_handler, within
-from tests.adapters.servers import Handler, accept_and_close, free_port, says, silent
+from tests.adapters.servers import Handler, accept_and_close, drips, free_port, says, silent
 
 REDIS_WELL = {
     "AUTH": b"+OK\r\n",
@@ -205,6 +205,19 @@ async def test_mysql_greets_and_says_no_more(then: Handler, reason: Reason) -> N
     assert (result.outcome, result.reason, result.answered) == (Outcome.FAIL, reason, True)
 
 
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        (silent, Reason.TIMEOUT),
+        (drips(b"\x16\x03\x03\x10\x00"), Reason.TIMEOUT),
+        (says(b"no TLS at all, but text", silent, after_reading=True), Reason.TLS),
+    ],
+)
+async def test_mysql_offers_tls_and_does_not_keep_to_it(then: Handler, reason: Reason) -> None:
+    result = await probe_handler(ProbeKind.MYSQL, says(mysql_greeting(tls=True), then))
+    assert (result.outcome, result.reason, result.answered) == (Outcome.FAIL, reason, True)
+
+
 # ---------------------------------------------------------------- Postgres
 
 PG_WELL = ("f", "off", "100", "3")
@@ -362,10 +375,16 @@ async def test_a_broker_that_advertises_an_unknown_name_is_healthy(broker: tuple
         _is(await probe(ProbeKind.KAFKA, endpoint), Outcome.PASS, None)
 
 
+def _freeze(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    # Its threads stop one after another; only then is it frozen.
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
 async def test_a_frozen_broker_holds_nobody_up(broker: tuple[Endpoint, int]) -> None:
     endpoint, pid = broker
     await _until_it_listens(endpoint)
-    os.kill(pid, signal.SIGSTOP)
+    _freeze(pid)
     try:
         with within(1):
             result = await probe(ProbeKind.KAFKA, endpoint)

@@ -86,8 +86,19 @@ async def _confirmed(plan: Plan) -> bool:
     default_yes = plan.tier is Tier.SAFE
     sys.stderr.write(f"{plan.verb.value} {plan.service.name}? [{'Y/n' if default_yes else 'y/N'}] ")
     sys.stderr.flush()
-    answer = sys.stdin.readline().strip().lower()
+    answer = (await _typed()).strip().lower()
     return answer in ("y", "yes") or (default_yes and answer == "")
+
+
+async def _typed() -> str:
+    """Return the line that was typed; ctrl+c ends the wait for it."""
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline()
 
 
 def _refuse(sentence: str, as_json: bool, redactor: Redactor) -> int:

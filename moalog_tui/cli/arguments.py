@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from moalog_tui import __version__
 
@@ -25,11 +25,16 @@ _LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Parser(argparse.ArgumentParser):
-    """Says a mistake in one sentence with a hint, on stderr, and exits with 2."""
+    """Says a mistake in one sentence with a hint, on stderr, and exits with 2. Options are not abbreviated."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         """Print the sentence and the hint; stdout stays empty."""
-        sentence = message[:1].upper() + message[1:]
+        from moalog_tui.platform.text import sanitise
+
+        sentence = sanitise(message[:1].upper() + message[1:])
         sys.stderr.write(f"{sentence.rstrip('.')}. Try `{self.prog} --help`.\n")
         raise SystemExit(USAGE)
 

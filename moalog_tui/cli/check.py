@@ -29,12 +29,14 @@ ROUND_PAUSE_S: Final = 1.0
 """Between two rounds of --wait."""
 
 
-async def check(monitor: Monitor, wait_s: float | None) -> Snapshot:
-    """Run one round, or rounds until all is well or `wait_s` seconds passed, and return the last picture."""
+async def check(
+    monitor: Monitor, wait_s: float | None, names: Sequence[str] = (), fail_on: str = "degraded"
+) -> Snapshot:
+    """Run one round and return its picture; rounds until what is asked for is well or `wait_s` seconds passed."""
     end = time.monotonic() + (wait_s or 0.0)
     while True:
         snapshot = await monitor.one_round()
-        if not any(status.failing and status.mute is None for status in snapshot.services):
+        if exit_code(chosen(snapshot, names), fail_on) == 0:
             return snapshot
         if time.monotonic() + ROUND_PAUSE_S >= end:
             return snapshot
@@ -82,7 +84,7 @@ def document(snapshot: Snapshot, names: Sequence[str], redactor: Redactor, platf
     return {
         "schema": 1,
         "at": timestamp(datetime.now(UTC)),
-        "platform": platform,
+        "platform": redactor.clean(platform) if platform else None,
         "project": redactor.clean(snapshot.project),
         "endpoint": redactor.clean(snapshot.engine.endpoint),
         "checked_at": timestamp(snapshot.at),
@@ -101,10 +103,11 @@ def document(snapshot: Snapshot, names: Sequence[str], redactor: Redactor, platf
 
 def _service(status: ServiceStatus, redactor: Redactor) -> dict[str, Any]:
     container = status.container
+    name = container.name if container else status.service.container
     mute = status.mute
     return {
         "name": redactor.clean(status.name),
-        "container": redactor.clean(container.name) if container else status.service.container,
+        "container": redactor.clean(name) if name else None,
         "kind": status.kind.value,
         "state": status.state.value,
         "reason": status.reason.value if status.reason else None,
@@ -120,9 +123,9 @@ def _service(status: ServiceStatus, redactor: Redactor) -> dict[str, Any]:
         "oom_killed": container.oom_killed if container else None,
         "restart_count": container.restart_count if container else None,
         "started_at": timestamp(container.started_at) if container else None,
-        "root_cause": status.root_cause,
-        "root_causes": list(status.root_causes),
-        "impact": list(status.impact),
+        "root_cause": redactor.clean(status.root_cause) if status.root_cause else None,
+        "root_causes": [redactor.clean(one) for one in status.root_causes],
+        "impact": [redactor.clean(one) for one in status.impact],
         "mute": {"reason": redactor.clean(mute.reason), "until": timestamp(mute.until)} if mute else None,
     }
 

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from typing import Final
+from unicodedata import east_asian_width
 
 from moalog_tui.platform.text import sanitise
 
@@ -36,4 +37,18 @@ def frame(title: str, engine: str, names: Sequence[str], columns: int, rows: int
     head = f" {mark} asking {sanitise(engine)} and {len(names)} services of {sanitise(title)}"
     lines = [head, "", f"   {'SERVICE':<28}  STATE"]
     lines += [f" {mark} {sanitise(name):<28}  asking" for name in names]
-    return [line[:columns] for line in lines[: max(rows - 1, 1)]]
+    if ascii_only:
+        lines = [line.encode("ascii", "replace").decode("ascii") for line in lines]
+    return [_cut(line, columns) for line in lines[: max(rows - 1, 1)]]
+
+
+def _cut(line: str, columns: int) -> str:
+    """Return what of the line fits; wide characters take two columns. (The screen's library is not loaded yet.)"""
+    if line.isascii():
+        return line[:columns]
+    left = columns
+    for index, character in enumerate(line):
+        left -= 2 if east_asian_width(character) in "WF" else 1
+        if left < 0:
+            return line[:index]
+    return line

@@ -35,7 +35,7 @@ class Paint:
 def paint_for(out: TextIO, environment: Mapping[str, str], ascii_only: bool) -> Paint:
     """Colour on a terminal that can, unless NO_COLOR is set; ASCII where asked or where the encoding has no more."""
     encoding = (out.encoding or "ascii").lower().replace("-", "")
-    colour = out.isatty() and "NO_COLOR" not in environment and environment.get("TERM") != "dumb"
+    colour = out.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     return Paint(colour, ascii_only or not encoding.startswith("utf"))
 
 

@@ -51,7 +51,7 @@ lab-down: $(VENV)/.dev ## take the lab down
 	@$(BIN)/python -m tests.lab down $(ARGS)
 
 test-lab: $(VENV)/.dev ## the tests against the lab (brings it up where it is not)
-	@$(BIN)/python -m pytest -m lab tests/lab $(ARGS)
+	@$(BIN)/python -m pytest -m lab $(ARGS)
 
 bench: $(VENV)/.dev ## print the figures, beside lazydocker
 	@$(BIN)/python -m tests.bench $(ARGS)

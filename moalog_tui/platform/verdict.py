@@ -89,17 +89,23 @@ def _children(statuses: Sequence[ServiceStatus]) -> dict[str, list[str]]:
 
 def verdict_line(snapshot: Snapshot) -> tuple[HealthState, str]:
     """Return the worst state of what is not muted, and one sentence on the whole platform. Kept as received."""
+    state, sentences = verdict_lines(snapshot)
+    return state, sentences[0]
+
+
+def verdict_lines(snapshot: Snapshot) -> tuple[HealthState, tuple[str, ...]]:
+    """Return the worst state and the verdict, longest first: where room is scarce, losses give way before counts."""
     counted = [status for status in snapshot.services if status.mute is None]
     worst = min((status.state for status in counted), key=SEVERITY.__getitem__, default=HealthState.HEALTHY)
-    parts = [_lead(snapshot, counted), _impaired(counted), *_apart(snapshot, counted), *snapshot.extra]
-    if snapshot.self_check:
-        parts.append(snapshot.self_check)
+    rest = [_impaired(counted), *_apart(snapshot, counted), *snapshot.extra, snapshot.self_check or ""]
     if not snapshot.engine.connected and snapshot.complete and SEVERITY[worst] > SEVERITY[HealthState.UNKNOWN]:
         worst = HealthState.UNKNOWN
-    return worst, " · ".join(part for part in parts if part)
+    leads = [_lead(snapshot, counted, losses) for losses in range(_LOSSES, -1, -1)]
+    sentences = (" · ".join(part for part in (lead, *rest) if part) for lead in leads)
+    return worst, tuple(dict.fromkeys(sentences))
 
 
-def _lead(snapshot: Snapshot, counted: Sequence[ServiceStatus]) -> str:
+def _lead(snapshot: Snapshot, counted: Sequence[ServiceStatus], losses: int) -> str:
     if not snapshot.complete:
         return f"asking {len(snapshot.services)} services"
     if not snapshot.engine.connected:
@@ -110,7 +116,7 @@ def _lead(snapshot: Snapshot, counted: Sequence[ServiceStatus]) -> str:
         more = f" +{len(roots) - _NAMED}" if len(roots) > _NAMED else ""
         return f"{len(roots)} roots: {', '.join(status.name for status in roots[:_NAMED])}{more}"
     if roots:
-        return _one_root(roots[0], counted)
+        return _one_root(roots[0], counted, losses)
     healthy = sum(status.state is HealthState.HEALTHY for status in counted)
     if not counted:
         return "nothing to watch"
@@ -126,7 +132,7 @@ def _engine_away(snapshot: Snapshot) -> str:
     return f"{sentence.rstrip('.')}; containers last seen {ago(age)} ago"
 
 
-def _one_root(root: ServiceStatus, counted: Sequence[ServiceStatus]) -> str:
+def _one_root(root: ServiceStatus, counted: Sequence[ServiceStatus], most: int) -> str:
     """ "redis is down: rate-limiter fails open, fluxpay-engine no idempotency", or why, where it breaks nothing."""
     head = f"{root.name} is {root.state.value}"
     if root.state is HealthState.DOWN:
@@ -137,9 +143,11 @@ def _one_root(root: ServiceStatus, counted: Sequence[ServiceStatus]) -> str:
             for need in status.service.needs
             if need.service == root.name and need.loses
         ]
-        more = f" +{len(losses) - _LOSSES}" if len(losses) > _LOSSES else ""
+        if losses and not most:
+            return head
         if losses:
-            return f"{head}: {', '.join(losses[:_LOSSES])}{more}"
+            more = f" +{len(losses) - most}" if len(losses) > most else ""
+            return f"{head}: {', '.join(losses[:most])}{more}"
         if root.impact:
             return f"{head}: {root.impact[0].rstrip('.')}"
     return f"{head}: {root.detail}" if root.detail else head

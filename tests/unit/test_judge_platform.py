@@ -17,6 +17,7 @@ from moalog_tui.platform.health import HealthState, Outcome, ProbeResult, Reason
 from moalog_tui.platform.judge import Facts, Judgement, judge, summary, verdict_line, worst_first
 from moalog_tui.platform.services import Dependency, ProbeKind, ProbeSpec, Service, ServiceKind
 from moalog_tui.platform.snapshot import Mute, ServiceStatus, Snapshot
+from moalog_tui.platform.verdict import verdict_lines
 
 NOW = datetime(2026, 11, 23, 19, 2, 11, tzinfo=UTC)
 HEALTHY, DEGRADED, STARTING = HealthState.HEALTHY, HealthState.DEGRADED, HealthState.STARTING
@@ -361,3 +362,12 @@ def test_our_own_side_and_further_sentences_are_appended() -> None:
 
 def test_nothing_to_watch() -> None:
     assert verdict_line(snapshot(judged(), services=())) == (HEALTHY, "nothing to watch")
+
+
+def test_where_room_is_scarce_losses_give_way_before_the_counts() -> None:
+    _, sentences = verdict_lines(snapshot(judged(redis=stopped("redis"))))
+    assert sentences[0].startswith("redis is down: ")
+    assert sentences[-1].startswith("redis is down · ")
+    counts = {sentence.partition(" · ")[2] for sentence in sentences}
+    assert len(counts) == 1, "every form tells the same counts"
+    assert list(sentences) == sorted(sentences, key=len, reverse=True)

@@ -24,11 +24,12 @@ class Help(Dialog[None]):
         """Fill the box."""
         pen, styles = self.pen, self.pen.styles
         lines: list[Line] = [
-            (("Plain keys look, or open a preview. Nothing changes before you said yes there.", styles.text),),
+            (("Plain keys look, or open a preview; nothing changes before your yes.", styles.text),),
             (),
             (("Moving", styles.title_focused),),
             (("  j k arrows  ", styles.accent), ("move      ", styles.text), ("g G home end  ", styles.accent),
-             ("first, last      ", styles.text), ("pages", styles.accent)),
+             ("first, last    ", styles.text), ("pgup pgdn  ", styles.accent),
+             ("pages", styles.text)),
         ]  # fmt: skip
         for group in (LOOK, LOG, ACT, APP):
             lines += [(), ((group, styles.title_focused),)]

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.snapshot import Snapshot
-from moalog_tui.platform.verdict import verdict_line
+from moalog_tui.platform.verdict import verdict_lines
 from moalog_tui.ui.ink import Part, Pen, width_of
 from moalog_tui.ui.layout import WIDE
 
@@ -33,13 +33,14 @@ class Verdict(Widget):
         self._engine = pen.clean(engine, 40)
         self._read_only = read_only
         self._now = now
-        self.verdict: tuple[HealthState | None, str] = (None, "asking the engine and every service")
-        """The worst state (None before the first whole picture) and the sentence."""
+        self.verdict: tuple[HealthState | None, tuple[str, ...]] = (None, ("asking the engine and every service",))
+        """The worst state (None before the first whole picture) and the sentence, longest form first."""
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the verdict on a picture."""
-        state, sentence = verdict_line(snapshot)
-        verdict = (state if snapshot.complete else None, self.pen.clean(sentence, 400))
+        state, sentences = verdict_lines(snapshot)
+        clean = tuple(self.pen.clean(sentence, 400) for sentence in sentences)
+        verdict = (state if snapshot.complete else None, clean)
         if verdict != self.verdict:
             self.verdict = verdict
             self.refresh()
@@ -47,14 +48,16 @@ class Verdict(Widget):
     def render_line(self, y: int) -> Strip:
         """Draw the row."""
         pen, styles, width = self.pen, self.pen.styles, self.size.width
-        state, sentence = self.verdict
+        state, sentences = self.verdict
         if state is None:
             glyph, style = pen.glyphs.dot, styles.dim
         else:
             glyph, style = pen.glyphs.state(state), self._band(state)
-        head = f" {glyph} {pen.own(sentence)} "
+        heads = [f" {glyph} {pen.own(sentence)} " for sentence in sentences]
         # On a wide screen name and clock have their place; on a narrow one the verdict has it.
-        right = self._right(max(width - width_of([(head, style)]), RESERVED if width >= WIDE else 0))
+        reserved = RESERVED if width >= WIDE else 0
+        head = next((one for one in heads if width_of([(one, style)]) <= width - reserved), heads[-1])
+        right = self._right(max(width - width_of([(head, style)]), reserved))
         room = max(width - width_of(right), 0)
         parts: list[Part] = [(head if width_of([(head, style)]) <= room else pen.fit(head, room), style)]
         gap = room - width_of(parts)

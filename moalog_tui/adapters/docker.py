@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moalog_tui.adapters.blocking import BlockingCalls, NoSlot, StillRunning
-from moalog_tui.adapters.docker_client import LiveSockets, open_client
+from moalog_tui.adapters.docker_client import open_client
 from moalog_tui.adapters.docker_endpoint import EngineEndpoint, resolve_endpoint
 from moalog_tui.adapters.docker_errors import (
     is_connection_error,
@@ -26,6 +26,7 @@ from moalog_tui.adapters.docker_events import EventStream
 from moalog_tui.adapters.docker_log_read import READ_S, LogRead
 from moalog_tui.adapters.docker_logs import LogFollower
 from moalog_tui.adapters.docker_values import container_of, listed_of, signature_of, stats_of, uptime_of
+from moalog_tui.adapters.live_sockets import LiveSockets
 from moalog_tui.platform.containers import (
     Container,
     ContainerEvent,

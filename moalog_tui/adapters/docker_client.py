@@ -6,12 +6,12 @@ import select
 import socket
 import ssl
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from moalog_tui.adapters.docker_endpoint import EngineEndpoint
+from moalog_tui.adapters.live_sockets import LiveSockets
 from moalog_tui.platform.containers import EngineError
 
 if TYPE_CHECKING:
@@ -80,31 +80,6 @@ def _direct(client: APIClient, endpoint: EngineEndpoint) -> None:
 
 def _rank(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
-
-
-class LiveSockets:
-    """The sockets in use, so that any thread can end what waits on them."""
-
-    def __init__(self) -> None:
-        self._held: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def add(self, one: socket.socket) -> None:
-        """Keep a weak hold of a connected socket. Raises ConnectionAbortedError once closed."""
-        with self._lock:
-            if self._closed:
-                raise ConnectionAbortedError("the connection to the engine was closed")
-            self._held.add(one)
-
-    def close(self) -> None:
-        """End every request under way, and every one to come."""
-        with self._lock:
-            self._closed = True
-            held = list(self._held)
-        for one in held:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
 
 
 class Dechunker:

@@ -14,7 +14,7 @@ from docker import APIClient
 from docker.transport import UnixHTTPAdapter
 from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 
-from moalog_tui.adapters.docker_client import LiveSockets
+from moalog_tui.adapters.live_sockets import LiveSockets
 
 _ONE_POOL: Final = "engine"
 

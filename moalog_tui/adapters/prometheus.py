@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from moalog_tui.adapters.blocking import BlockingCalls, NoSlot, StillRunning
-from moalog_tui.platform.metrics import MetricReading, finite
+from moalog_tui.platform.metrics import NO_ANSWER, MetricReading, finite
 from moalog_tui.platform.services import Endpoint, MetricSpec
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 0.3
 LOAD_DEADLINE_S: Final = 20.0
-NO_ANSWER: Final = "Prometheus does not answer"
 
 
 class PrometheusReader:

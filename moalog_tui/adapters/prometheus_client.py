@@ -17,7 +17,7 @@ from urllib3.util.retry import Retry
 
 from moalog_tui.adapters.bounded import Bound, NameUnknown, NotAccepted, open_bounded
 from moalog_tui.adapters.outcomes import quote
-from moalog_tui.adapters.prometheus import NO_ANSWER
+from moalog_tui.platform.metrics import NO_ANSWER
 from moalog_tui.platform.services import Endpoint
 
 Series: TypeAlias = list[tuple[float, str]]

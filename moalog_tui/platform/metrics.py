@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from moalog_tui.platform.services import MetricSpec
+
+NO_ANSWER: Final = "Prometheus does not answer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from moalog_tui.cli.output import Paint, duration, timestamp
-from moalog_tui.monitor.monitor import Monitor
 from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.platform.text import Redactor
@@ -30,12 +29,15 @@ ROUND_PAUSE_S: Final = 1.0
 
 
 async def check(
-    monitor: Monitor, wait_s: float | None, names: Sequence[str] = (), fail_on: str = "degraded"
+    one_round: Callable[[], Awaitable[Snapshot]],
+    wait_s: float | None,
+    names: Sequence[str] = (),
+    fail_on: str = "degraded",
 ) -> Snapshot:
     """Run one round and return its picture; rounds until what is asked for is well or `wait_s` seconds passed."""
     end = time.monotonic() + (wait_s or 0.0)
     while True:
-        snapshot = await monitor.one_round()
+        snapshot = await one_round()
         if exit_code(chosen(snapshot, names), fail_on) == 0:
             return snapshot
         if time.monotonic() + ROUND_PAUSE_S >= end:

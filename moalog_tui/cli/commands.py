@@ -39,7 +39,7 @@ def run_check(options: argparse.Namespace, settings: Settings) -> int:
 async def _check(options: argparse.Namespace, settings: Settings) -> int:
     wired = wire(settings, deadline=options.timeout)
     try:
-        snapshot = await check(wired.monitor, options.wait, options.services, options.fail_on)
+        snapshot = await check(wired.monitor.one_round, options.wait, options.services, options.fail_on)
     finally:
         await wired.close()
     redactor = settings.redactor()

@@ -14,7 +14,7 @@ from moalog_tui.monitor.poller import Poller
 from moalog_tui.monitor.sources import Sources
 from moalog_tui.monitor.usage import UsageReader
 from moalog_tui.platform.containers import OperatorAct
-from moalog_tui.platform.health import HealthState, Outcome
+from moalog_tui.platform.health import HealthState, Outcome, Reason
 from moalog_tui.platform.judge import FLAPPING_SPAN_S, SLOW_SAMPLES, Facts, Judgement, judge, stale_seconds
 from moalog_tui.platform.metrics import MetricReading
 from moalog_tui.platform.services import Profile, Service
@@ -65,8 +65,9 @@ class Picture:
         """Return the picture of this moment; `latest` itself where nothing changed since."""
         at, acts = self._now(), self._acts()
         found = judge(self._facts(acts), at)
-        if self._count_changes(found, acts, at):
+        if self._excuse(found) or self._count_changes(found, acts, at):
             found = judge(self._facts(acts), at)
+            self._count_changes(found, acts, at)
         services = tuple(self._status(poller, found[name], at) for name, poller in self._pollers.items())
         engine, complete = self._engine, self._complete()
         suggestions, events = self._suggestions(services), tuple(engine.recent)
@@ -118,6 +119,7 @@ class Picture:
             probe=poller.result,
             before=poller.before,
             confirmed=poller.confirmed,
+            excused=poller.excused,
             reachable=poller.reachable,
             latencies=tuple(passed[-SLOW_SAMPLES:]),
             starts=engine.ring.starts(ident),
@@ -127,6 +129,15 @@ class Picture:
             changes=self._changes(service.name),
             own_side=poller.dropped,
         )
+
+    def _excuse(self, found: Mapping[str, Judgement]) -> bool:
+        """Let no failure that was put down to a dependency outlive it; return whether one did."""
+        changed = False
+        for name, one in found.items():
+            poller = self._pollers[name]
+            if poller.result is not None and poller.result.outcome is Outcome.FAIL:
+                changed |= poller.excuse(one.reason is Reason.DEPENDENCY)
+        return changed
 
     def _changes(self, name: str) -> int:
         since = self._clock() - FLAPPING_SPAN_S

@@ -62,6 +62,8 @@ class Poller:
         self.asked = False
         self.dropped: str | None = None
         """Why the newest answer counts for nothing, or None."""
+        self.excused = False
+        """True where the newest answer was put down to something it needs."""
         self.endpoint: Endpoint | None = None
         self.reachable = service.probe.kind is not ProbeKind.NONE
         self.hurried = False
@@ -120,6 +122,19 @@ class Poller:
         if self.result is not None and self.result.outcome is Outcome.FAIL:
             self._forget()
         self._wake.set()
+
+    def excuse(self, on: bool) -> bool:
+        """Put its failure down to something it needs, or no longer: then it counts from new, and it is asked at once.
+
+        Returns whether that changed what its failures count for.
+        """
+        if on:
+            self.excused = True
+        elif self.excused and self._failures:
+            self._failures, self._failed_at = 0, None
+            self._wake.set()
+            return True
+        return False
 
     async def watch(self) -> None:
         """Ask at once, then steadily, until cancelled."""
@@ -219,14 +234,14 @@ class Poller:
             self._failures += 1
         else:
             self._failures, self._failed_at, self.before = 0, None, None
-        self.result, self.counted_at = result, self._clock()
+        self.result, self.counted_at, self.excused = result, self._clock(), False
         self._refused = credential if self.refused else None
         self._history.append(Latency(result.at, result.latency_ms if result.passed else None, result.outcome))
         self.history = tuple(self._history)
 
     def _forget(self) -> None:
         self.result = self.before = self._failed_at = None
-        self._failures = 0
+        self._failures, self.excused = 0, False
 
     def _due(self) -> float:
         """When to ask next: on a common grid, so that the answers of a round come together, a little apart."""

@@ -30,6 +30,7 @@ SLOW_SAMPLES: Final = 5
 """The median of this many latencies decides; fewer are no judgement on speed."""
 
 _WARMING: Final = frozenset({Reason.LOADING, Reason.STARTING_UP})
+_PAGE: Final = frozenset({Reason.HTTP_STATUS, Reason.BODY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Facts:
     """The result before a row of failures: it stands until the failure is confirmed."""
     confirmed: bool = False
     """True where the failure was followed by another, at least 1 s later, and the engine was asked since."""
+    excused: bool = False
+    """True where the failure is from while something it needs was down, and it has not answered since."""
     reachable: bool = True
     """False where the service has no address that can be probed from here."""
     latencies: tuple[float, ...] = ()
@@ -155,6 +158,7 @@ class _Case:
             self.starting,
             self.complains_without_dependency,
             self.impaired_or_loading,
+            self.warming_up,
             self.failed,
             self.passed,
         )
@@ -245,6 +249,13 @@ class _Case:
             return HealthState.STARTING, probe.reason, _said(probe), False
         return None
 
+    def warming_up(self) -> _Verdict | None:
+        """Rule 4 again: a page that complains soon after the start is no fault yet (Loki says 503 for 15 s)."""
+        probe = self.probe
+        if probe is None or probe.outcome is not Outcome.FAIL or probe.reason not in _PAGE or not self._inside_window():
+            return None
+        return HealthState.STARTING, Reason.STARTING_UP, f"{self._up()}: {_said(probe)}", False
+
     def failed(self) -> _Verdict | None:
         """Rule 7: it failed, and failed again; a first failure leaves the verdict as it was."""
         probe, facts = self.probe, self.facts
@@ -252,7 +263,7 @@ class _Case:
             return None
         if facts.confirmed:
             return HealthState.DOWN, probe.reason or Reason.PROTOCOL, _said(probe), False
-        if facts.before is None or facts.before.outcome is Outcome.FAIL:
+        if facts.excused or facts.before is None or facts.before.outcome is Outcome.FAIL:
             return HealthState.UNKNOWN, Reason.MONITOR, f"{_said(probe)}; asking again", False
         earlier = replace(facts, probe=facts.before, before=None)
         return _Case(earlier, self.down, self.now, changes=self.changes).decide()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab import faults
 from tests.lab.folder import LabError
 from tests.lab.harness import Lab
+from tests.lab.program import Program
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,12 @@ def lab_session() -> Iterator[Lab]:
     yield lab
     if not was_there:
         lab.down()
+
+
+@pytest.fixture
+def program(lab: Lab, tmp_path: Path) -> Program:
+    """`moalog-tui` pointed at the lab, with a state folder of this test's own."""
+    return Program(lab, tmp_path)
 
 
 @pytest.fixture

@@ -153,7 +153,12 @@ def traces(lab: Lab) -> bool:
 
 
 def mend_all(lab: Lab) -> str:
-    """Undo every control file, pause, stop, memory limit and extra container; returns when all is well."""
+    """Undo every control file, pause, stop, memory limit, extra container, and the engine's death.
+
+    Returns when all is well.
+    """
+    if lab.engine.data.exists():
+        lab.engine.start(live_restore=False)
     for leftover in lab.folder.control.iterdir():
         if leftover.suffix != ".say":
             leftover.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -51,3 +52,10 @@ def drawn(widget: Widget) -> str:
 def told(app: MoalogApp) -> str:
     """What the last lines tell: operations, and what was said."""
     return drawn(app.overview.ticker) + "\n" + drawn(app.overview.footer)
+
+
+def burst(app: MoalogApp, text: str) -> None:
+    """Type as a paste or a fast typist does: every key is queued before the first is handled."""
+    names = {":": "colon", " ": "space", "\r": "enter", "/": "slash", "&": "ampersand"}
+    for character in text:
+        app.post_message(events.Key(names.get(character, character), character))

@@ -12,7 +12,7 @@ from moalog_tui.runbook.plan import Verb
 from moalog_tui.ui.app import MoalogApp
 from moalog_tui.ui.screens.preview import ActMenu, Preview
 from tests.ui import feeds
-from tests.ui.driving import drawn, screen, told, until
+from tests.ui.driving import burst, drawn, screen, told, until
 
 
 async def armed(pilot: Pilot[Any], app: MoalogApp) -> Preview:
@@ -59,7 +59,7 @@ async def test_a_repeated_key_and_pasted_text_confirm_nothing() -> None:
     async with screen(bench) as (app, pilot):
         await pilot.press("j", "r")
         preview = await armed(pilot, app)
-        await pilot.press("y", "y", "y")
+        burst(app, "yyy")
         await pilot.pause(0.3)
         assert app.screen is preview
         app.screen.post_message(events.Paste("y\n"))

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from textual import events
-
-from moalog_tui.ui.app import MoalogApp
 from moalog_tui.ui.screens.preview import Preview
 from tests.ui import feeds
-from tests.ui.driving import screen
-
-
-def burst(app: MoalogApp, text: str) -> None:
-    """Type as a paste or a fast typist does: every key is queued before the first is handled."""
-    names = {":": "colon", " ": "space", "\r": "enter", "/": "slash", "&": "ampersand"}
-    for character in text:
-        app.post_message(events.Key(names.get(character, character), character))
+from tests.ui.driving import burst, screen
 
 
 async def test_a_command_typed_in_one_burst_is_a_command_and_acts_on_nothing_else() -> None:

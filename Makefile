@@ -57,7 +57,7 @@ bench: $(VENV)/.dev ## print the figures, beside lazydocker
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 screenshots: $(VENV)/.dev ## make the pictures of screenshots/ from the lab
-	@$(BIN)/python -m tests.lab screenshots $(ARGS)
+	@$(BIN)/python -m tests.lab.screenshots $(ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -43,7 +43,7 @@ def programs(lab: Lab) -> list[Program]:
     ours = Program(
         "moalog-tui",
         (str(beside / "moalog-tui"), "--platform", str(lab.platform_dir), "--read-only"),
-        full_table=r"(?s)moalog-server +healthy.*\d ms?",
+        full_table=r"all \d+ healthy|\d+ of \d+ (?:impaired|healthy)",
         follow=((3.0, f":logs {LOGGING_SERVICE}\r".encode()),),
         key=b"?",
         key_shows="Keys",
@@ -125,6 +125,8 @@ def main() -> int:
     lab.up()
     faults.quiet(lab)
     environment = lab.environment()
+    # A program that is installed has its bytecode beside it; a workplace that forbids that would measure the compiler.
+    environment["PYTHONDONTWRITEBYTECODE"] = ""
 
     def at(rate: str) -> Callable[[], object]:
         return lambda: faults.flood(lab, LOGGING_SERVICE, rate)

@@ -120,7 +120,7 @@ def record(
     size_bytes = struct.pack("HHHH", rows, columns, 0, 0)
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, size_bytes)
-        os.execvpe(command[0], list(command), {**os.environ, **environment})
+        os.execvpe(command[0], list(command), dict(environment))
     recording = Recording(size)
     waiting = sorted(keys, key=lambda key: key.at)
     start, next_sample = time.monotonic(), 0.0

@@ -8,12 +8,13 @@ import json
 import shlex
 import signal
 import sys
+import termios
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from moalog_tui.cli.arguments import USAGE
 from moalog_tui.cli.commands import known_services
-from moalog_tui.cli.output import timestamp
+from moalog_tui.cli.output import drop_output, timestamp
 from moalog_tui.config import Settings
 from moalog_tui.operations.operation import EXIT_CODES, EventKind, OperationEvent, VerdictKind
 from moalog_tui.platform.text import Redactor
@@ -39,10 +40,10 @@ async def _act(options: argparse.Namespace, settings: Settings) -> int:
         plan = wired.plan(Verb(options.command), options.service, snapshot)
         if isinstance(plan, str):
             return _refuse(plan, options.json, settings.redactor())
-        _preview(plan, options.json, settings.redactor())
+        shown = _preview(plan, options.json, settings.redactor())
         if options.dry_run:
             return 0
-        if not options.yes and not await _confirmed(plan):
+        if not options.yes and not (shown and await _confirmed(plan)):
             return _refuse(
                 f"Not confirmed: {plan.verb.value} of {plan.service.name} changes the platform. "
                 "Answer y on a terminal, or add --yes.",
@@ -84,10 +85,13 @@ async def _confirmed(plan: Plan) -> bool:
     if not sys.stdin.isatty():
         return False
     default_yes = plan.tier is Tier.SAFE
+    # What was typed or pasted before the question is no answer to it.
+    termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
     sys.stderr.write(f"{plan.verb.value} {plan.service.name}? [{'Y/n' if default_yes else 'y/N'}] ")
     sys.stderr.flush()
-    answer = (await _typed()).strip().lower()
-    return answer in ("y", "yes") or (default_yes and answer == "")
+    typed = await _typed()
+    answer = typed.strip().lower()
+    return answer in ("y", "yes") or (default_yes and answer == "" and typed != "")  # "": ctrl+d, no answer at all
 
 
 async def _typed() -> str:
@@ -109,19 +113,18 @@ def _refuse(sentence: str, as_json: bool, redactor: Redactor) -> int:
     return REFUSED
 
 
-def _preview(plan: Plan, as_json: bool, redactor: Redactor) -> None:
+def _preview(plan: Plan, as_json: bool, redactor: Redactor) -> bool:
+    """Print the preview; False where it could not be written, and so nobody saw it."""
     typed = shlex.join(plan.as_typed)
     if as_json:
-        _line({
+        return _line({
             "event": "preview", "operation": None, "step": None, "target": plan.service.name, "verb": plan.verb.value,
             "tier": plan.tier.value, "will": redactor.clean(plan.will), "as_typed": redactor.clean(typed),
             "container_id": plan.container_id, "facts": [redactor.clean(fact) for fact in plan.facts],
             "consequences": [redactor.clean(one) for one in plan.consequences],
         })  # fmt: skip
-        return
     lines = [plan.will, f"as you would type it: {typed}", *plan.facts, *plan.consequences]
-    sys.stdout.write("".join(redactor.clean(line) + "\n" for line in lines))
-    sys.stdout.flush()
+    return _write("".join(redactor.clean(line) + "\n" for line in lines))
 
 
 def _report(event: OperationEvent, as_json: bool, redactor: Redactor) -> None:
@@ -136,11 +139,21 @@ def _report(event: OperationEvent, as_json: bool, redactor: Redactor) -> None:
         _line(value)
         return
     head = event.verdict.value if event.verdict else event.kind.value
-    sys.stdout.write(f"{event.elapsed_s:6.1f} s  {head}: {text}\n")
-    sys.stdout.flush()
+    _write(f"{event.elapsed_s:6.1f} s  {head}: {text}\n")
 
 
-def _line(value: dict[str, Any]) -> None:
+def _line(value: dict[str, Any]) -> bool:
     document = {"schema": 1, "at": timestamp(datetime.now(UTC)), **value}
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    return _write(json.dumps(document, ensure_ascii=False) + "\n")
+
+
+def _write(text: str) -> bool:
+    """Print; False where it cannot be written. A reader who went away, or a full disk, ends no operation: what the
+    engine was asked for is verified all the same, and the exit code still tells what came of it."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
+        return False
+    return True

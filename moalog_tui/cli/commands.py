@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from moalog_tui.cli.arguments import USAGE
 from moalog_tui.cli.check import check, chosen, document, exit_code, write_json, write_lines
 from moalog_tui.cli.leaving import run
-from moalog_tui.cli.output import paint_for
+from moalog_tui.cli.output import drop_output, paint_for
 from moalog_tui.config import Settings
+from moalog_tui.platform.snapshot import Snapshot
 from moalog_tui.wiring import wire
 
 
@@ -42,6 +43,16 @@ async def _check(options: argparse.Namespace, settings: Settings) -> int:
         snapshot = await check(wired.monitor.one_round, options.wait, options.services, options.fail_on)
     finally:
         await wired.close()
+    code = exit_code(chosen(snapshot, options.services), options.fail_on)
+    try:
+        _tell(snapshot, options, settings)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `check | head -1`: who reads no further may still want the exit code
+        drop_output()
+    return code
+
+
+def _tell(snapshot: Snapshot, options: argparse.Namespace, settings: Settings) -> None:
     redactor = settings.redactor()
     if options.json:
         folder = str(settings.platform) if settings.platform else None
@@ -49,7 +60,6 @@ async def _check(options: argparse.Namespace, settings: Settings) -> int:
     else:
         paint = paint_for(sys.stdout, os.environ, settings.ascii)
         write_lines(snapshot, options.services, redactor, sys.stdout, paint)
-    return exit_code(chosen(snapshot, options.services), options.fail_on)
 
 
 def run_doctor_command(options: argparse.Namespace, settings: Settings) -> int:

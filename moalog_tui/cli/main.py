@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from moalog_tui.cli.arguments import USAGE, parse
+from moalog_tui.cli.arguments import USAGE, VERBS, parse
 
 if TYPE_CHECKING:
     from moalog_tui.settings import Flags, Settings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 INTERNAL: Final = 70
 """The exit code of an error of our own (sysexits' EX_SOFTWARE)."""
 CANCELLED: Final = 130
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Outside text may hold what this terminal cannot encode; a question mark is better than an error.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    options: argparse.Namespace | None = None
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
         code = _with_settings(options)
@@ -36,11 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return CANCELLED
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): point stdout at nothing, so that exiting stays silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`| head`).
+        from moalog_tui.cli.output import drop_output
+
+        drop_output()
         return 0
     except Exception as error:  # the last resort: no traceback on the screen
-        return _internal(error)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            sys.stderr.write(f"The output cannot be written: {(error.strerror or '').lower()}.\n")
+            return INTERNAL
+        return _internal(error, acting=options is not None and options.command in VERBS)
 
 
 def _with_settings(options: argparse.Namespace) -> int:
@@ -99,12 +107,14 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> int:
     return run_act(options, settings)
 
 
-def _internal(error: Exception) -> int:
+def _internal(error: Exception, acting: bool = False) -> int:
     import logging
 
     from moalog_tui.cli.logfile import log_path
 
     logging.getLogger("moalog_tui").error("unhandled error", exc_info=error)
     where = f"; the details are in {log}" if (log := log_path()) else ""
-    sys.stderr.write(f"moalog-tui failed ({type(error).__name__}){where}. Nothing was changed by this failure.\n")
+    # An action may have reached the engine before the failure.
+    after = "Whether the action was carried out is not known: look with `check`." if acting else "Nothing was changed."
+    sys.stderr.write(f"moalog-tui failed ({type(error).__name__}){where}. {after}\n")
     return INTERNAL

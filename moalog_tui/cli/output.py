@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +39,13 @@ def paint_for(out: TextIO, environment: Mapping[str, str], ascii_only: bool) -> 
     encoding = (out.encoding or "ascii").lower().replace("-", "")
     colour = out.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     return Paint(colour, ascii_only or not encoding.startswith("utf"))
+
+
+def drop_output() -> None:
+    """Point stdout at nothing, once it cannot be written any more: what is still buffered then goes there."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 def timestamp(at: datetime | None) -> str | None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,11 +109,13 @@ def test_a_stop_is_done_once_and_reported_line_by_line(host: Host, engine: Engin
     assert posts(engine) == ["stop"]
 
 
-def on_a_terminal(host: Host, typed: bytes, *arguments: str) -> tuple[int, str]:
+def on_a_terminal(host: Host, typed: bytes, *arguments: str, output: str = "") -> tuple[int, str]:
     """Run a command on a terminal, type when it asks, and return its exit code and what it printed."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(host.folder)
+        if output:
+            os.dup2(os.open(output, os.O_WRONLY), 1)
         os.execve(COMMAND[0], [*COMMAND, *arguments], host.environment | {"TERM": "xterm"})
     found, end, asked = b"", time.monotonic() + 15, False
     while time.monotonic() < end:
@@ -138,3 +141,61 @@ def test_a_disruptive_action_runs_only_after_a_yes(host: Host, engine: EngineSer
     assert "restart promtail? [y/N]" in text
     assert "Traceback" not in text
     assert posts(engine) == []
+
+
+def test_what_was_typed_before_the_question_is_no_answer(host: Host, engine: EngineServer) -> None:
+    engine.hang_on.add("/containers/json")  # time to type ahead
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(host.folder)
+        os.execve(COMMAND[0], [*COMMAND, "restart", "promtail"], host.environment | {"TERM": "xterm"})
+    os.write(terminal, b"y\n")
+    found, end, answered = b"", time.monotonic() + 15, False
+    while time.monotonic() < end:
+        if engine.requests:
+            engine.hang_on.clear()
+            engine.hanging.set()
+        if not answered and b"promtail? [" in found:
+            answered = True
+            os.write(terminal, b"n\n")
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            found += os.read(terminal, 65536)
+        except OSError:
+            break
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == REFUSED, found
+    os.close(terminal)
+    assert posts(engine) == []
+
+
+def test_the_end_of_input_confirms_not_even_a_start(host: Host, engine: EngineServer, box: Box) -> None:
+    engine.set_state(box, "exited", "Exited (0) 1 second ago")
+    ended, text = on_a_terminal(host, b"\x04", "start", "promtail")
+    assert "start promtail? [Y/n]" in text
+    assert (ended, posts(engine)) == (REFUSED, []), text
+
+
+@pytest.mark.parametrize("output", ["nobody", "/dev/full"])
+def test_an_output_that_breaks_ends_no_operation(host: Host, engine: EngineServer, box: Box, output: str) -> None:
+    read, write = os.pipe() if output == "nobody" else (-1, os.open(output, os.O_WRONLY))
+    if read >= 0:
+        os.close(read)
+    with subprocess.Popen(
+        [*COMMAND, "stop", "promtail", "--yes"], env=host.environment, cwd=host.folder,
+        stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(write)
+        end = time.monotonic() + 10
+        while "stop" not in posts(engine):
+            assert time.monotonic() < end
+            select.select([], [], [], 0.02)
+        box.inspect_state = {"ExitCode": 0, "FinishedAt": "2026-11-23T19:44:14.9Z"}
+        engine.set_state(box, "exited", "Exited (0) 1 second ago")
+        _, err = process.communicate(timeout=15)
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_a_preview_that_nobody_could_see_confirms_nothing(host: Host, engine: EngineServer) -> None:
+    ended, text = on_a_terminal(host, b"y\n", "restart", "promtail", output="/dev/full")
+    assert (ended, posts(engine)) == (REFUSED, []), text

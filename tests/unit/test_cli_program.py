@@ -126,7 +126,7 @@ def test_a_reader_that_leaves_ends_it_quietly(host: Host) -> None:
     with host.running("check", "--timeout", "0.5") as process:
         assert process.stdout is not None
         process.stdout.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=10) == 3  # the picture is the same, whoever looks
         assert process.stderr is not None
         assert process.stderr.read() == ""
         process.stdout = None
@@ -182,3 +182,23 @@ def test_a_command_that_ends_by_itself_keeps_its_code_and_the_signals() -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert run(command()) == 3
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_change_no_exit_code(host: Host, closed: str) -> None:
+    for arguments, code in (("check --timeout 0.5", 3), ("check nobody", 2), ("restart promtail --yes", 4), ("", 2)):
+        line = f"{COMMAND[0]} -m moalog_tui {arguments} {closed}"
+        told = subprocess.run(
+            ["/bin/sh", "-c", line], env=host.environment, cwd=host.folder, capture_output=True, text=True, timeout=20
+        )
+        assert told.returncode == code, (line, told)
+        assert "Traceback" not in told.stderr
+
+
+def test_a_full_disk_is_told_in_a_sentence(host: Host) -> None:
+    for command in ("check --timeout 0.5", "doctor", "check --json --timeout 0.5"):
+        line = f"{COMMAND[0]} -m moalog_tui {command} >/dev/full"
+        told = subprocess.run(
+            ["/bin/sh", "-c", line], env=host.environment, cwd=host.folder, capture_output=True, text=True, timeout=20
+        )
+        assert (told.returncode, told.stderr) == (70, "The output cannot be written: no space left on device.\n")

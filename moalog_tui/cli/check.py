@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from moalog_tui.cli.output import Paint, duration, timestamp
+from moalog_tui.cli.output import Paint, timestamp
+from moalog_tui.platform.durations import duration
 from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.platform.text import Redactor

@@ -13,8 +13,9 @@ from statistics import median
 from typing import Final
 
 from moalog_tui.platform.containers import Container, ContainerState, DockerHealth, OperatorAct
+from moalog_tui.platform.durations import ago
 from moalog_tui.platform.health import IMPAIRED, OUR_SIDE, HealthState, Outcome, ProbeResult, Reason
-from moalog_tui.platform.judge_container import ago, loop_sentence, not_running
+from moalog_tui.platform.judge_container import loop_sentence, not_running
 from moalog_tui.platform.judge_graph import dependants_of, dependencies_first, root_causes
 from moalog_tui.platform.services import Dependency, ProbeKind, Service
 from moalog_tui.platform.starts import LOOP_SPAN_S, CrashLoop, Start, crash_loop, seconds_since, unasked

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from moalog_tui.platform.containers import Container, ContainerState, OperatorAct
+from moalog_tui.platform.durations import ago
 from moalog_tui.platform.health import Reason
 from moalog_tui.platform.starts import CrashLoop, seconds_since
 
@@ -18,15 +19,6 @@ _MEANINGS: Final = {
     139: "segmentation fault",
     143: "terminated",
 }
-
-
-def ago(seconds: float) -> str:
-    """Return an age as an operator says it: `12 s`, `4 min`, `3 h`, `2 d`."""
-    if seconds < 60:
-        return f"{int(seconds)} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min"
-    return f"{int(seconds // 3600)} h" if seconds < 86400 else f"{int(seconds // 86400)} d"
 
 
 def out_of_memory(container: Container) -> bool:

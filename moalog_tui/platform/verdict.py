@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from moalog_tui.platform.durations import ago
 from moalog_tui.platform.health import HealthState
-from moalog_tui.platform.judge_container import ago
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 
 SEVERITY: Final = {

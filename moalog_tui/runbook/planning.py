@@ -10,13 +10,14 @@ from pathlib import PurePath
 from typing import Final
 
 from moalog_tui.platform.containers import Container, ContainerState
+from moalog_tui.platform.durations import duration
 from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.services import Service, ServiceKind
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.runbook.plan import Plan, Step, StepType, Tier, Verb
 from moalog_tui.runbook.scenarios import Runbook
 
-READ_ONLY: Final = "Read-only: nothing is started, stopped or restarted. Start without --read-only to act."
+READ_ONLY: Final = "Read-only: nothing starts, stops or restarts. `doctor` tells what set it."
 ENGINE_STOP_S: Final = 10.0
 """The engine's own stop time-out; another one is named on the command line."""
 
@@ -222,13 +223,3 @@ def _who_blips(verb: Verb, status: ServiceStatus, snapshot: Snapshot) -> list[st
         behaviour = f" {need.behaviour}" if need.behaviour else ""
         told.append(f"{other.name}, {until}: {need.loses}.{behaviour}")
     return told or [f"No running service needs {status.name} directly."]
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time in two units at most: "42 s", "3 min 5 s", "3 h 12 min", "4 d 2 h"."""
-    whole = max(int(seconds), 0)
-    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
-    return f"{whole} s"

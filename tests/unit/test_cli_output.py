@@ -13,7 +13,7 @@ import pytest
 
 from moalog_tui.cli.first_paint import frame
 from moalog_tui.cli.logfile import MAX_BYTES, log_path, start_log
-from moalog_tui.cli.output import Paint, duration, paint_for, timestamp
+from moalog_tui.cli.output import Paint, paint_for, timestamp
 from moalog_tui.config import Flags, Settings, load_settings
 from moalog_tui.platform.health import HealthState
 from tests.unit.cli_program import PASSWORD, make_host
@@ -33,14 +33,6 @@ def test_times_are_utc_with_milliseconds() -> None:
     at = datetime(2026, 11, 23, 21, 2, 1, 120_999, tzinfo=timezone(timedelta(hours=2)))
     assert timestamp(at) == "2026-11-23T19:02:01.120Z"
     assert timestamp(None) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.9, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (11_520, "3 h 12 min"), (187_200, "2 d 4 h")],
-)
-def test_durations_have_two_units_at_most(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(

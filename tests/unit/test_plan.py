@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from moalog_tui.platform.containers import ContainerState, EngineStatus
+from moalog_tui.platform.durations import duration
 from moalog_tui.platform.health import HealthState, Reason
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.runbook.plan import Plan, StepType, Tier, Verb
-from moalog_tui.runbook.planning import Refusal, documented_windows, duration, plan_action
+from moalog_tui.runbook.planning import Refusal, documented_windows, plan_action
 from moalog_tui.runbook.reading import built_in
 from tests.operations.builders import INIT, KAFKA, LIMITER, NOON, PROMTAIL, REDIS, box, later, picture, status
 

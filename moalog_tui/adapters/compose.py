@@ -81,7 +81,9 @@ def parse_compose(text: str, source: str, lookup: Callable[[str], str | None]) -
     if len(services) > SERVICE_LIMIT:
         raise ComposeError(f"{source} has {len(services)} services; at most {SERVICE_LIMIT} are read.")
     found = tuple(
-        _service(str(name), entry if isinstance(entry, dict) else {}, lookup) for name, entry in services.items()
+        _service(name, entry if isinstance(entry, dict) else {}, lookup)
+        for name, entry in services.items()
+        if isinstance(name, str)
     )
     notes = []
     if document.get("include"):
@@ -144,7 +146,7 @@ def _service(name: str, entry: dict[Any, Any], lookup: Callable[[str], str | Non
         name=name,
         container_name=_expanded(entry.get("container_name"), lookup),
         ports=tuple(port for one in _list(entry.get("ports")) if (port := _port(one, lookup))),
-        depends_on=tuple(str(one) for one in _list(entry.get("depends_on"))),
+        depends_on=tuple(one for one in map(_scalar, _list(entry.get("depends_on"))) if one),
         profiles=tuple(_expanded(one, lookup) or "" for one in _list(entry.get("profiles"))),
     )
 
@@ -152,6 +154,11 @@ def _service(name: str, entry: dict[Any, Any], lookup: Callable[[str], str | Non
 def _list(value: object) -> list[Any]:
     """A compose list, or the keys of the mapping that may stand in its place."""
     return list(value) if isinstance(value, list | dict) else []
+
+
+def _scalar(value: object) -> str:
+    """Text (every scalar is read as such), or "": a nest of aliases, written out, would not fit the memory."""
+    return value if isinstance(value, str) else ""
 
 
 def _expanded(value: object, lookup: Callable[[str], str | None]) -> str | None:
@@ -165,10 +172,9 @@ def _expanded(value: object, lookup: Callable[[str], str | None]) -> str | None:
 
 def _port(value: object, lookup: Callable[[str], str | None]) -> tuple[int, int] | None:
     if isinstance(value, dict):
-        text = f"{value.get('published', '')}:{value.get('target', '')}/{value.get('protocol', 'tcp')}"
-    else:
-        text = str(value)
-    expanded = _expanded(text, lookup) or ""
+        published, target, protocol = (value.get(key) for key in ("published", "target", "protocol"))
+        value = f"{_scalar(published)}:{_scalar(target)}/{_scalar(protocol) or 'tcp'}"
+    expanded = _expanded(value, lookup) or ""
     mapping, _, protocol = expanded.partition("/")
     published, _, target = mapping.rpartition(":")
     outer, inner = parse_port(published), parse_port(target)

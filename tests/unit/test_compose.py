@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -106,3 +107,17 @@ def test_a_file_that_is_absent_large_or_no_file_is_a_sentence(tmp_path: Path) ->
     os.mkfifo(path)
     with pytest.raises(ComposeError, match="no regular file"):
         read_compose(path, lambda _: None)
+
+
+def test_aliases_that_double_each_other_are_never_written_out() -> None:
+    lines = ['a0: &a0 ["lol","lol","lol","lol","lol","lol","lol","lol","lol"]']
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
+    lines += ["services:", "  redis: {ports: *a19, depends_on: *a19, container_name: *a19, profiles: *a19}"]
+    lines += ["  mysql: {ports: [{published: *a19, target: 1}]}", "name: *a19"]
+    began = time.monotonic()
+    compose = parse_compose("\n".join(lines), "compose.yaml", lambda name: None)
+    assert time.monotonic() - began < 2
+    assert [(one.name, one.ports, one.depends_on, one.container_name) for one in compose.services] == [
+        ("redis", (), (), None),
+        ("mysql", (), (), None),
+    ]

@@ -58,7 +58,8 @@ class Operations:
             yield self._refused(run, READ_ONLY)
             return
         one = RunningOperation(run.operation, plan, self._by, self._executors.now())
-        ticket = self._flight.take(plan.service.name, one.sentence)
+        snapshot = self._executors.observe()
+        ticket = self._flight.take(plan.service.name, one.sentence, snapshot.project if snapshot else None)
         if isinstance(ticket, Taken):
             yield self._refused(run, f"One operation at a time for each service: {ticket.note} still runs.")
             return

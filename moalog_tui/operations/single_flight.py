@@ -67,13 +67,16 @@ class SingleFlight:
     """Hands out tickets. A lock that cannot be made never stops an operation: it then holds in this process only."""
 
     def __init__(self, folders: Sequence[Path], platform: str) -> None:
-        """`folders` are tried in their order; `platform` is the compose project, which the locks are named by."""
+        """`folders` are tried in their order; `platform` names the locks (a project) where `take` is told no other."""
         self._folders = tuple(folders)
         self._platform = _safe(platform)
         self._held: dict[str, Ticket] = {}
 
-    def take(self, target: str, note: str) -> Ticket | Taken:
-        """Return a ticket for a service, or who holds it. `note` is what others are told of us."""
+    def take(self, target: str, note: str, platform: str | None = None) -> Ticket | Taken:
+        """Return a ticket for a service, or who holds it. `note` is what others are told of us.
+
+        `platform` is the project that the containers carry: two operators may have named the same one differently.
+        """
         held = self._held.get(target)
         if held is not None:
             return Taken(held.note)
@@ -81,7 +84,7 @@ class SingleFlight:
         why = "no folder for locks is known"
         for folder in self._folders:
             try:
-                taken = self._lock(folder, ticket)
+                taken = self._lock(folder, ticket, _safe(platform) if platform else self._platform)
             except OSError as error:
                 ticket.unlock()
                 why = f"{folder}: {reason(error)}"
@@ -100,7 +103,7 @@ class SingleFlight:
         """Drop a ticket from the table of this process."""
         self._held.pop(target, None)
 
-    def _lock(self, folder: Path, ticket: Ticket) -> Taken | None:
+    def _lock(self, folder: Path, ticket: Ticket, platform: str) -> Taken | None:
         """Lock the platform (shared) and the target (exclusive); return who holds one, or None. Raises OSError."""
         # Only where the sticky bit keeps others from renaming our files may everybody write beside us.
         everybody = _sticky(folder)
@@ -108,8 +111,8 @@ class SingleFlight:
         # In a folder of all users the file must be readable by all, so that each can lock it; it holds no secret.
         mode = 0o644 if everybody else 0o660 if shared else 0o600
         prefix = "moalog-tui." if everybody else ""
-        whole = folder / f"{prefix}{self._platform}.lock"
-        single = folder / f"{prefix}{self._platform}.{_safe(ticket.target)}.lock"
+        whole = folder / f"{prefix}{platform}.lock"
+        single = folder / f"{prefix}{platform}.{_safe(ticket.target)}.lock"
         for path, kind in ((whole, fcntl.LOCK_SH), (single, fcntl.LOCK_EX)):
             descriptor = _open_lock(path, mode)
             try:

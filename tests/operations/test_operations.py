@@ -68,6 +68,16 @@ async def test_a_second_request_is_told_what_runs(tmp_path: Path) -> None:
     assert (await run(others, stage.plan(Verb.STOP)))[-1].verdict is VerdictKind.STOPPED
 
 
+async def test_who_was_started_with_another_project_name_is_kept_out_too(tmp_path: Path) -> None:
+    stage = Stage()
+    mine = operations(tmp_path, stage.executors())
+    others = Operations(stage.executors(), SingleFlight([tmp_path], "prod"), ActsRecord([tmp_path]), by="bob")
+    async for event in mine.start(stage.plan()):
+        if event.kind is EventKind.START:
+            (refusal,) = await run(others, stage.plan(Verb.STOP))
+            assert refusal.verdict is VerdictKind.REFUSED
+
+
 async def test_a_failed_action_is_not_recorded(tmp_path: Path) -> None:
     stage = Stage(refusal=EngineError("no", "other"))
     mine = operations(tmp_path, stage.executors())

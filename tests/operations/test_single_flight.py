@@ -187,3 +187,9 @@ def test_a_shared_state_folder_comes_before_the_hosts(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert lock_folders(tmp_path) == (HOST_FOLDER, tmp_path)
     assert lock_folders(tmp_path / "absent") == (HOST_FOLDER, tmp_path / "absent")
+
+
+def test_who_names_the_project_otherwise_meets_the_same_lock(state: Path) -> None:
+    held = ticket(SingleFlight([state], "moalog-server").take("redis", NOTE, "prod"))
+    assert SingleFlight([state], "prod").take("redis", "x") == Taken(NOTE)
+    held.release()

@@ -43,20 +43,19 @@ async def _runbook(pilot: Pilot[Any], app: MoalogApp) -> None:
     await pilot.press("b")
 
 
-PICTURES: tuple[tuple[str, Callable[[], Snapshot], str, dict[str, Any], Then | None], ...] = (
-    ("healthy", feeds.picture, "80x24", {}, None),
-    ("healthy", feeds.picture, "160x48", {}, None),
-    ("redis-down", feeds.redis_down, "80x24", {}, None),
-    ("redis-down", feeds.redis_down, "120x36", {}, None),
-    ("redis-down", feeds.redis_down, "160x48", {}, None),
-    ("everything-down", feeds.everything_down, "80x24", {}, None),
-    ("everything-down", feeds.everything_down, "120x36", {}, None),
-    ("no-daemon", feeds.no_daemon, "80x24", {}, None),
-    ("no-daemon", feeds.no_daemon, "160x48", {}, None),
-    ("read-only", feeds.redis_down, "120x36", {"read_only": True}, None),
-    ("no-color", feeds.redis_down, "120x36", {"no_color": True}, None),
-    ("ascii", feeds.redis_down, "80x24", {"ascii": True}, None),
-    ("ascii", feeds.redis_down, "160x48", {"ascii": True}, None),
+Drawn = tuple[str, Callable[[], Snapshot], str, dict[str, Any], Then | None]
+
+STATES: tuple[tuple[str, Callable[[], Snapshot], dict[str, Any]], ...] = (
+    ("healthy", feeds.picture, {}),
+    ("redis-down", feeds.redis_down, {}),
+    ("everything-down", feeds.everything_down, {}),
+    ("no-daemon", feeds.no_daemon, {}),
+    ("read-only", feeds.redis_down, {"read_only": True}),
+    ("no-color", feeds.redis_down, {"no_color": True}),
+    ("ascii", feeds.redis_down, {"ascii": True}),
+)
+PICTURES: tuple[Drawn, ...] = (
+    *((name, picture, size, options, None) for name, picture, options in STATES for size in SIZES),
     ("details", feeds.redis_down, "80x24", {}, _details),
     ("preview", feeds.redis_down, "80x24", {}, _preview),
     ("preview-ascii", feeds.redis_down, "80x24", {"ascii": True}, _preview),

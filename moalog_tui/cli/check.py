@@ -17,10 +17,10 @@ from moalog_tui.platform.text import Redactor
 from moalog_tui.platform.verdict import summary, verdict_line, worst_first
 
 GLYPHS: Final = {
-    HealthState.HEALTHY: ("●", "+"),
-    HealthState.DEGRADED: ("◐", "~"),
-    HealthState.STARTING: ("◌", ">"),
-    HealthState.DOWN: ("✖", "x"),
+    HealthState.HEALTHY: ("●", "o"),
+    HealthState.DEGRADED: ("◐", "!"),
+    HealthState.STARTING: ("◌", "~"),
+    HealthState.DOWN: ("✖", "X"),
     HealthState.UNKNOWN: ("?", "?"),
 }
 """State to its glyph, and to its ASCII form."""

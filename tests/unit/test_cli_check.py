@@ -143,9 +143,9 @@ def test_lines_are_worst_first_with_dependants_below_their_cause() -> None:
     out = io.StringIO()
     write_lines(redis_down(), [], REDACTOR, out, Paint(colour=False, ascii=True))
     lines = out.getvalue().splitlines()
-    assert lines[0] == "x redis           down                exited 137, out of memory"
-    assert lines[1] == "~   rate-limiter  degraded      8 ms  redis: fails open"
-    assert lines[2] == "+ mysql           healthy       3 ms"
+    assert lines[0] == "X redis           down                exited 137, out of memory"
+    assert lines[1] == "!   rate-limiter  degraded      8 ms  redis: fails open"
+    assert lines[2] == "o mysql           healthy       3 ms"
     assert lines[3].startswith("redis is down")
     out = io.StringIO()
     write_lines(redis_down(), ["mysql"], REDACTOR, out, Paint(colour=True, ascii=False))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 INTERNAL: Final = 70
 """The exit code of an error of our own (sysexits' EX_SOFTWARE)."""
 CANCELLED: Final = 130
+_ACTING: Final = (None, *VERBS)
+"""The screen, and the commands that change something."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
             sys.stderr.write(f"The output cannot be written: {(error.strerror or '').lower()}.\n")
             return INTERNAL
-        return _internal(error, acting=options is not None and options.command in VERBS)
+        return _internal(error, acting=options is not None and options.command in _ACTING)
 
 
 def _with_settings(options: argparse.Namespace) -> int:
@@ -115,6 +117,6 @@ def _internal(error: Exception, acting: bool = False) -> int:
     logging.getLogger("moalog_tui").error("unhandled error", exc_info=error)
     where = f"; the details are in {log}" if (log := log_path()) else ""
     # An action may have reached the engine before the failure.
-    after = "Whether the action was carried out is not known: look with `check`." if acting else "Nothing was changed."
+    after = "If an action was under way, look with `check` what came of it." if acting else "Nothing was changed."
     sys.stderr.write(f"moalog-tui failed ({type(error).__name__}){where}. {after}\n")
     return INTERNAL

@@ -6,13 +6,14 @@ import gc
 import sys
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 
 from moalog_tui.ui.desk import Desk
 from moalog_tui.ui.keys import APP_KEYS, TYPING_KEYS, KeyClash, bindings, key_table
@@ -31,12 +32,23 @@ from moalog_tui.ui.screens.overview import Overview
 from moalog_tui.ui.terminal import WireDriver
 from moalog_tui.ui.widgets.footer import DOING, TickerLine
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
 FLUSH_S = 1.0
 """Data reaches the table at most this often."""
+CALM_S = 2.5
+"""Figures alone (latency, CPU, memory) reach it at most this often: drawing them is most of what the screen costs."""
 RATE_EVERY = 3
 """The link rate is drawn every so many ticks: a figure that flickers costs what it measures."""
 COPY_LIMIT = 70_000
 """Characters; terminals refuse much longer OSC 52 sequences."""
+
+
+def _palette() -> type[Provider]:
+    from moalog_tui.ui.palette import NamedCommands  # with Textual's own palette: loaded when it is opened
+
+    return NamedCommands
 
 
 class MoalogApp(Operating):
@@ -45,6 +57,7 @@ class MoalogApp(Operating):
     CSS_PATH = "moalog.tcss"
     TITLE = "moalog"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar = {_palette}
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*bindings((*APP_KEYS, *TYPING_KEYS), priority=True)]
 
@@ -54,7 +67,8 @@ class MoalogApp(Operating):
         self.set_keymap({name: ",".join(keys) for name, keys in self.keys.items()})
         self.overview = Overview(desk, self.pen)
         self._shown_at = float("-inf")
-        self._flush_due = False
+        self._flush: Timer | None = None
+        self._flush_at = 0.0
         self._paused = False
         self._ticks = 0
         self._mouse = True
@@ -92,19 +106,27 @@ class MoalogApp(Operating):
 
     @on(SnapshotArrived)
     def take_snapshot(self, message: SnapshotArrived) -> None:
-        """Keep the newest picture; draw it at most once a second, the first one at once."""
+        """Keep the newest picture; draw it at most once a second, the first one at once, mere figures later."""
         self.newest = message.snapshot
-        if self._flush_due or self._paused:
+        if self._paused:
             return
-        wait = FLUSH_S - (self.monotonic() - self._shown_at)
+        at = self._shown_at + (FLUSH_S if tells_more(self.overview.snapshot, message.snapshot) else CALM_S)
+        if self._flush is not None:
+            if at >= self._flush_at:
+                return
+            self._flush.stop()
+            self._flush = None
+        wait = at - self.monotonic()
         if wait <= 0:
             self._draw_newest()
         else:
-            self._flush_due = True
-            self.set_timer(wait, self._draw_newest)
+            self._flush_at = at
+            self._flush = self.set_timer(wait, self._draw_newest)
 
     def _draw_newest(self) -> None:
-        self._flush_due = False
+        if self._flush is not None:
+            self._flush.stop()
+            self._flush = None
         snapshot = self.newest
         if snapshot is None or self._paused or snapshot is self.overview.snapshot:
             return
@@ -203,10 +225,18 @@ class MoalogApp(Operating):
         self.push_screen(Ask(self.pen, "quit", text), lambda yes: self.exit(0) if yes else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The keys that open a line are letters of it once it is open, and nothing in a dialog."""
+        """The keys that open a line are letters of it once it is open, and nothing in a dialog; so is the palette's."""
         if action == "open_line":
             return not self.dialog_open and not self.overview.command.asking
+        if action == "command_palette":
+            return not self.dialog_open
         return super().check_action(action, parameters)
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        from moalog_tui.ui.palette import Palette
+
+        self.push_screen(Palette(id="--command-palette"))
 
     def action_open_line(self, prefix: str) -> None:
         """Open the line to type on: a command, a search or a filter."""
@@ -237,6 +267,29 @@ class MoalogApp(Operating):
                     yield SystemCommand(f"{spec.name} {name}", spec.says, partial(self.overview.carry_out, command))
             elif not spec.takes:
                 yield SystemCommand(spec.name, spec.says, partial(self.overview.carry_out, Command(spec.name, "")))
+
+
+def tells_more(shown: Snapshot | None, new: Snapshot) -> bool:
+    """Return whether a picture tells more than other figures: a state, a reason, a container, the engine."""
+    if shown is None or shown.complete != new.complete or shown.engine.connected != new.engine.connected:
+        return True
+    return _said(shown) != _said(new)
+
+
+def _said(snapshot: Snapshot) -> list[object]:
+    return [
+        (
+            status.state,
+            status.reason,
+            status.detail,
+            status.root_causes,
+            status.mute,
+            status.stale_s is None,
+            status.probe,
+            status.container and (status.container.id, status.container.state, status.container.restart_count),
+        )
+        for status in snapshot.services
+    ]
 
 
 def run_screen(desk: Desk) -> int:

@@ -59,6 +59,8 @@ class Operating(WiredApp):
     def _on_act(self, message: ActRequested) -> None:
         from moalog_tui.ui.screens.preview import Preview
 
+        if any(isinstance(open_one, Preview) for open_one in self.screen_stack):
+            return  # two keys in one burst: the preview that they opened is answered first, and alone
         service, snapshot = message.service, self.newest
         running = self.running.get(service)
         if running is not None and not running.over:

@@ -99,7 +99,7 @@ SPECS = (
 def container_of(service: Service, **changes: object) -> Container:
     """A container that runs well."""
     made = Container(
-        id=(service.name.encode().hex() * 8)[:64],
+        id=(service.name.encode(errors="replace").hex() * 8)[:64],
         name=service.name if service.name.startswith("fluxpay") else f"moalog-{service.name}",
         service=service.name,
         project="moalog",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from textual import events
 from textual.pilot import Pilot
 
@@ -181,3 +182,51 @@ async def test_a_late_recovery_says_so() -> None:
         assert "restarting redis: 20 s of ≤ 15 s, later than documented" in told(app)
         await bench.events.put(bench.verdict(plan, VerdictKind.RECOVERED_LATE))
         await until(pilot, lambda: "recovered late" in told(app))
+
+
+@pytest.mark.parametrize("opens", ["x", "r", "d", "?", "q"])
+async def test_a_held_key_that_closes_closes_once(opens: str) -> None:
+    bench = feeds.Bench([feeds.redis_down()])
+    async with screen(bench) as (app, pilot):
+        for closes in ("\x1b", "q", "n", "r"):
+            await pilot.press("question_mark" if opens == "?" else opens)
+            await until(pilot, lambda: app.dialog_open)
+            await pilot.pause(0.4)
+            for _ in range(4):
+                app.post_message(events.Key("escape" if closes == "\x1b" else closes, closes))
+            await pilot.pause(0.1)
+            assert app.is_running
+            while app.dialog_open:
+                await pilot.press("escape")
+                await pilot.pause(0.4)
+        assert bench.ran == []
+
+
+async def test_a_burst_opens_one_preview_and_no_other_waits_below_it() -> None:
+    bench = feeds.Bench([feeds.redis_down()])
+    async with screen(bench) as (app, pilot):
+        burst(app, "jrjr")
+        preview = await armed(pilot, app)
+        assert len(app.screen_stack) == 2
+        assert preview.plan.service.name == "rate-limiter"
+        await pilot.press("n")
+        await until(pilot, lambda: not app.dialog_open)
+        assert bench.ran == []
+
+
+async def test_nothing_opens_over_a_preview_and_what_comes_back_is_disarmed() -> None:
+    bench = feeds.Bench([feeds.redis_down()])
+    async with screen(bench) as (app, pilot):
+        await pilot.press("j", "r")
+        preview = await armed(pilot, app)
+        await pilot.press("ctrl+p")
+        assert app.screen is preview
+        app.app_resume_signal.publish(app)  # ctrl+z, and fg
+        await pilot.pause()
+        assert not preview.ready
+        await pilot.press("y")
+        await pilot.pause(0.2)
+        assert (app.screen, bench.ran) == (preview, [])
+        await armed(pilot, app)
+        await pilot.press("y")
+        await until(pilot, lambda: len(bench.ran) == 1)

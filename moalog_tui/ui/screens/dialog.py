@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -92,6 +93,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         super().__init__()
         self.pen = pen
         self.box = Box(pen)
+        self._answered = False
 
     def compose(self) -> ComposeResult:
         """The box alone."""
@@ -116,6 +118,13 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     def inner(self) -> int:
         """Cells for text in the box."""
         return self.width - 4
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Close, once: a second key of the same burst would close what lies below."""
+        if self._answered:
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
 
     def draw(self) -> None:
         """Fill the box."""

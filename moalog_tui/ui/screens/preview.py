@@ -46,6 +46,18 @@ class Preview(Dialog[bool]):
         super().on_mount()
         self.call_after_refresh(self._frame_made)
 
+        self.app.app_resume_signal.subscribe(self, lambda _: self._disarm())
+
+    def on_screen_resume(self) -> None:
+        """What was typed while something else had the screen is no answer."""
+        self._disarm()
+
+    def _disarm(self) -> None:
+        self.ready_at, self._pending = None, None
+        self._last_key = time.monotonic()
+        self.draw()
+        self.call_after_refresh(self._frame_made)
+
     def _frame_made(self) -> None:
         driver = self.app._driver
         if isinstance(driver, WireDriver) and driver.backlog:

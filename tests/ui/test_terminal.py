@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rich.segment import Segment
 from rich.style import Style
@@ -260,6 +260,8 @@ def test_the_difference_makes_the_terminal_show_the_picture(
     frame = Frame()
     for lines in frames:
         strips = [strip_of(pieces, width) for pieces in lines]
+        # pyte wraps a mark on the last column to the next line; terminals put it on the character.
+        assume(not any(strip.text.endswith("\u0301") for strip in strips))
         frame.take(LayoutUpdate([[strip] for strip in strips], Region(0, 0, width, 4)))
         stream.feed(frame.difference())
         fresh = pyte.Screen(width, 4)

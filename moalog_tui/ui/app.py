@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 
+from moalog_tui.platform.snapshot import Snapshot
 from moalog_tui.ui.desk import Desk
 from moalog_tui.ui.keys import APP_KEYS, TYPING_KEYS, KeyClash, bindings, key_table
 from moalog_tui.ui.messages import (
@@ -67,8 +68,8 @@ class MoalogApp(Operating):
         self.set_keymap({name: ",".join(keys) for name, keys in self.keys.items()})
         self.overview = Overview(desk, self.pen)
         self._shown_at = float("-inf")
-        self._flush: Timer | None = None
-        self._flush_at = 0.0
+        self._draw_timer: Timer | None = None
+        self._draw_at = 0.0
         self._paused = False
         self._ticks = 0
         self._mouse = True
@@ -111,22 +112,22 @@ class MoalogApp(Operating):
         if self._paused:
             return
         at = self._shown_at + (FLUSH_S if tells_more(self.overview.snapshot, message.snapshot) else CALM_S)
-        if self._flush is not None:
-            if at >= self._flush_at:
+        if self._draw_timer is not None:
+            if at >= self._draw_at:
                 return
-            self._flush.stop()
-            self._flush = None
+            self._draw_timer.stop()
+            self._draw_timer = None
         wait = at - self.monotonic()
         if wait <= 0:
             self._draw_newest()
         else:
-            self._flush_at = at
-            self._flush = self.set_timer(wait, self._draw_newest)
+            self._draw_at = at
+            self._draw_timer = self.set_timer(wait, self._draw_newest)
 
     def _draw_newest(self) -> None:
-        if self._flush is not None:
-            self._flush.stop()
-            self._flush = None
+        if self._draw_timer is not None:
+            self._draw_timer.stop()
+            self._draw_timer = None
         snapshot = self.newest
         if snapshot is None or self._paused or snapshot is self.overview.snapshot:
             return

@@ -87,7 +87,9 @@ class Services(Panel):
         """Draw a new picture; the order changes only when nobody is disturbed by it."""
         self.statuses = {status.name: status for status in snapshot.services}
         before = self.selected
-        self.order.offer(snapshot.services, self.monotonic(), busy)
+        if snapshot.complete or {row[0] for row in self.order.rows} != set(self.statuses):
+            # What was not asked yet is no reason to move a row, nor the cursor.
+            self.order.offer(snapshot.services, self.monotonic(), busy)
         names = [name for name, _ in self.order.rows]
         if names and (self.selected not in names or not self._moved_by_hand):
             # Until the operator moves it, the cursor stands on what is worst.

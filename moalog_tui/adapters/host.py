@@ -85,9 +85,10 @@ def read_bounded(path: Path, limit: int = FILE_LIMIT) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise HostError(f"{path} cannot be read: {_why(error)}.") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # a folder cannot even be wrapped
+        raise HostError(f"{path} is no regular file.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise HostError(f"{path} is no regular file.")
         try:
             content = file.read(limit + 1)
         except OSError as error:
@@ -181,6 +182,8 @@ def trust(path: Path) -> Trust:
         found = path.stat()
     except OSError as error:
         return Trust(refused=f"{path} cannot be read: {_why(error)}.")
+    if not stat.S_ISREG(found.st_mode):
+        return Trust(refused=f"{path} is no regular file.")
     if found.st_mode & stat.S_IWOTH:
         return Trust(
             refused=f"{path} can be written by everybody, so it is not used; take that right away (chmod o-w)."

@@ -114,6 +114,7 @@ def _internal(error: Exception, acting: bool = False) -> int:
 
     from moalog_tui.cli.logfile import log_path
 
+    logging.getLogger().addHandler(logging.NullHandler())  # else a traceback goes to stderr where no log is open yet
     logging.getLogger("moalog_tui").error("unhandled error", exc_info=error)
     where = f"; the details are in {log}" if (log := log_path()) else ""
     # An action may have reached the engine before the failure.

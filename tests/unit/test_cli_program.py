@@ -45,6 +45,8 @@ def test_a_wrong_configuration_is_one_sentence_on_stderr(host: Host) -> None:
         (("check",), {"MOALOG_HOME": "/nowhere"}, "MOALOG_HOME names /nowhere, which is no folder. Name"),
         (("check", "--profile", "absent.toml"), {}, "absent.toml"),
         (("--runbook", "absent.md", "doctor"), {}, "absent.md"),
+        (("check", "--profile", "."), {}, "is no regular file"),
+        (("--runbook", ".", "doctor"), {}, "is no regular file"),
     ):
         told = host.run(*arguments, **environment)
         assert (told.returncode, told.stdout) == (2, "")
@@ -202,3 +204,13 @@ def test_a_full_disk_is_told_in_a_sentence(host: Host) -> None:
             ["/bin/sh", "-c", line], env=host.environment, cwd=host.folder, capture_output=True, text=True, timeout=20
         )
         assert (told.returncode, told.stderr) == (70, "The output cannot be written: no space left on device.\n")
+
+
+def test_an_error_before_the_log_is_open_is_a_sentence_too(host: Host, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import moalog_tui.config as config\ndef fail(*_): raise RuntimeError('broke')\nconfig.load_settings = fail\n"
+    )
+    told = host.run("check", PYTHONPATH=str(broken))
+    assert (told.returncode, told.stderr) == (70, "moalog-tui failed (RuntimeError). Nothing was changed.\n")

@@ -107,7 +107,7 @@ class EngineWatch:
                     return self._missed(begin, None)
                 listing = await self._sources.containers()
         except TimeoutError:
-            return self._missed(begin, EngineError(f"Docker did not answer within {limit:.0f} s.", "timeout"))
+            return self._missed(begin, EngineError(f"Docker did not answer within {limit:g} s.", "timeout"))
         except EngineError as error:
             return self._missed(begin, error)
         except Exception as error:

@@ -13,8 +13,9 @@ from typing import Final
 from moalog_tui.operations.operation import EventKind, OperationEvent, VerdictKind
 from moalog_tui.operations.verification import Finding, Outlook, Verification
 from moalog_tui.platform.containers import EngineError
+from moalog_tui.platform.health import HealthState
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
-from moalog_tui.runbook.plan import Plan, Step, Verb
+from moalog_tui.runbook.plan import Plan, Step, Tier, Verb
 
 ENGINE_MARGIN_S: Final = 60.0
 """Seconds beyond the stop time-out after which the engine's answer is no longer waited for."""
@@ -204,6 +205,12 @@ class Run:
         if status.container.id != self.plan.container_id:
             now = status.container.short_id
             return status, f"{self._name} was recreated since the preview ({shown}, now {now}): look at a new preview"
+        safe = self.plan.verb is Verb.RESTART and self.plan.tier is Tier.SAFE
+        if safe and status.container.running and status.state is not HealthState.DOWN:
+            return (
+                status,
+                f"{self._name} runs since the preview, so a restart would interrupt it: look at a new preview",
+            )
         return status, None
 
     def _cancelled(self) -> str:

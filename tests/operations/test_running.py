@@ -10,7 +10,7 @@ import pytest
 from moalog_tui.operations.operation import EventKind, OperationEvent, VerdictKind
 from moalog_tui.operations.running import run_plan
 from moalog_tui.platform.containers import ContainerState, EngineError
-from moalog_tui.runbook.plan import Plan, Verb
+from moalog_tui.runbook.plan import Plan, Tier, Verb
 from tests.operations.builders import INIT, REDIS, box
 from tests.operations.stage import Stage
 
@@ -116,6 +116,18 @@ async def test_a_plan_of_a_recreated_container_is_refused() -> None:
     stage.container = box(REDIS)
     stage.container = None
     assert "is gone since the preview" in verdict(await run(stage, plan))[1]
+
+
+async def test_what_was_confirmed_as_a_start_interrupts_nothing_that_runs_by_now() -> None:
+    stage = Stage(container=box(REDIS, EXITED, exit_code=1))
+    plan = stage.plan()
+    assert plan.tier is Tier.SAFE
+    stage.run(-60)
+    kind, text = verdict(await run(stage, plan))
+    assert (kind, stage.asked) == (VerdictKind.REFUSED, [])
+    assert "redis runs since the preview" in text
+    stage.container = box(REDIS, EXITED, exit_code=1)
+    assert verdict(await run(stage, plan))[0] is VerdictKind.RECOVERED
 
 
 async def test_a_container_recreated_while_waiting_cannot_be_told() -> None:

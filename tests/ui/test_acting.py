@@ -230,3 +230,20 @@ async def test_nothing_opens_over_a_preview_and_what_comes_back_is_disarmed() ->
         await armed(pilot, app)
         await pilot.press("y")
         await until(pilot, lambda: len(bench.ran) == 1)
+
+
+async def test_nothing_is_decided_where_it_cannot_be_read() -> None:
+    bench = feeds.Bench([feeds.redis_down()])
+    async with screen(bench, size=(80, 24)) as (app, pilot):
+        await pilot.press("j", "r")
+        preview = await armed(pilot, app)
+        await pilot.resize_terminal(30, 6)
+        await pilot.pause(0.4)
+        assert "too small to decide" in drawn(preview.query_one("#box"))
+        await pilot.press("y")
+        await pilot.pause(0.4)
+        assert (app.screen, bench.ran) == (preview, [])
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(0.4)
+        await pilot.press("y")
+        await until(pilot, lambda: len(bench.ran) == 1)

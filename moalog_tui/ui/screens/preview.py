@@ -13,6 +13,8 @@ from moalog_tui.ui.ink import Pen
 from moalog_tui.ui.screens.dialog import Dialog, Line, paragraph
 from moalog_tui.ui.terminal import WireDriver
 
+LEAST_SIZE: Final = (50, 12)
+"""Columns and rows below which target, consequences and buttons are not to be read: nothing is decided there."""
 ARM_AFTER_S: Final = 0.3
 QUIET_S: Final = 0.3
 """A yes counts only after this much silence: a key that repeats itself is no decision."""
@@ -40,6 +42,12 @@ class Preview(Dialog[bool]):
     def ready(self) -> bool:
         """True where keys count."""
         return self.ready_at is not None and time.monotonic() >= self.ready_at
+
+    @property
+    def legible(self) -> bool:
+        """True where the terminal has room for what is decided."""
+        size = self.app.size
+        return size.width >= LEAST_SIZE[0] and size.height >= LEAST_SIZE[1]
 
     def on_mount(self) -> None:
         """Draw, and arm once the terminal has shown it."""
@@ -93,6 +101,8 @@ class Preview(Dialog[bool]):
 
     def _foot(self, target: str) -> list[Line]:
         styles, verb = self.pen.styles, self.plan.verb.value
+        if not self.legible:
+            return [(("too small to decide: enlarge it, or n", styles.degraded),)]
         yes = styles.button_focused if self._yes else styles.button
         no = styles.button if self._yes else styles.button_focused
         if self.said:
@@ -142,6 +152,8 @@ class Preview(Dialog[bool]):
             self.said = "the command is copied"
             self.draw()
         elif key == "y" or (key == "enter" and self._yes):
+            if not self.legible:
+                return
             if quiet < QUIET_S:
                 self._drop("a key that repeats itself decides nothing")
                 return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Iterable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
@@ -42,8 +44,19 @@ CALM_S = 2.5
 """Figures alone (latency, CPU, memory) reach it at most this often: drawing them is most of what the screen costs."""
 RATE_EVERY = 3
 """The link rate is drawn every so many ticks: a figure that flickers costs what it measures."""
+LOAD_AFTER_S = 2.0
 COPY_LIMIT = 70_000
 """Characters; terminals refuse much longer OSC 52 sequences."""
+
+
+def _load_dialogs() -> None:
+    """Load what the first key would wait for; on a thread, so that no key waits for this either."""
+
+    def load() -> None:
+        for name in ("help", "preview", "details"):
+            import_module(f"moalog_tui.ui.screens.{name}")
+
+    threading.Thread(target=load, daemon=True, name="load-dialogs").start()
 
 
 def _palette() -> type[Provider]:
@@ -87,6 +100,7 @@ class MoalogApp(Operating):
         self.run_worker(self._watch(), group="monitor", name="monitor", exit_on_error=False)
         self.set_interval(1.0, self._tick)
         self.app_resume_signal.subscribe(self, lambda _: self.redraw())
+        self.set_timer(LOAD_AFTER_S, _load_dialogs)
 
     async def _watch(self) -> None:
         try:

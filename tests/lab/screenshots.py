@@ -25,22 +25,27 @@ SETTLE_S = 45.0
 DEADLINE_S = 90.0
 
 
-async def picture(lab: Lab, name: str, size: str, ready: Callable[[MoalogApp], bool], keys: tuple[str, ...]) -> None:
-    """Run the screen before the lab until it shows what it should, and export it."""
+async def pictures(lab: Lab, name: str, ready: Callable[[MoalogApp], bool]) -> None:
+    """Run the screen before the lab until it shows what it should, and export it at every size."""
     with patch.dict(os.environ, lab.environment(), clear=True):
         settings = load_settings(Flags(platform=str(lab.platform_dir)), os.environ, Path.cwd())
         app = MoalogApp(desk_for(wire(settings)))
-        async with app.run_test(size=SIZES[size]) as pilot:
+        async with app.run_test(size=SIZES["160x48"]) as pilot:
             began = time.monotonic()
             while not ready(app) or time.monotonic() - began < SETTLE_S:
                 if time.monotonic() - began > DEADLINE_S:
                     raise LabError(f"The screen did not come to show {name}.")
                 await pilot.pause(0.5)
-            if keys:
-                await pilot.press(*keys)
-                await pilot.pause(1.0)
-            target = FOLDER / f"{name}-{size}.svg"
-            target.write_text(svg_of(app), "utf-8")
+            for size, (columns, rows) in SIZES.items():
+                await pilot.resize_terminal(columns, rows)
+                await pilot.pause(1.5)
+                export(app, f"{name}-{size}")
+
+
+def export(app: MoalogApp, name: str) -> None:
+    """Write one picture, as SVG and PNG."""
+    target = FOLDER / f"{name}.svg"
+    target.write_text(svg_of(app), "utf-8")
     png(target)
 
 
@@ -68,13 +73,10 @@ def make(lab: Lab) -> None:
     """Make every picture."""
     FOLDER.mkdir(exist_ok=True)
     lab.up()
-    for size in SIZES:
-        asyncio.run(picture(lab, "healthy", size, all_well, ()))
+    asyncio.run(pictures(lab, "healthy", all_well))
     lab.stop("redis")
     try:
-        for size in SIZES:
-            asyncio.run(picture(lab, "redis-down", size, redis_down, ()))
-        asyncio.run(picture(lab, "preview", "120x36", redis_down, ("r",)))
+        asyncio.run(pictures(lab, "redis-down", redis_down))
     finally:
         lab.start("redis")
 

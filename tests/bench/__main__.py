@@ -125,7 +125,7 @@ def main() -> int:
     lab.up()
     faults.quiet(lab)
     environment = lab.environment()
-    # A program that is installed has its bytecode beside it; a workplace that forbids that would measure the compiler.
+    # An installed program has its bytecode beside it; an environment that forbids that would measure the compiler.
     environment["PYTHONDONTWRITEBYTECODE"] = ""
 
     def at(rate: str) -> Callable[[], object]:

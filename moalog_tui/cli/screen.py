@@ -32,4 +32,4 @@ def screen(settings: Settings) -> int:
     finally:
         gc.freeze()  # what is loaded stays: no later collection needs to look at it
         gc.enable()
-    return run_screen(desk_for(wired))
+    return run_screen(desk_for(wired), leave)

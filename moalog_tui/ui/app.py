@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -307,8 +307,10 @@ def _said(snapshot: Snapshot) -> list[object]:
     ]
 
 
-def run_screen(desk: Desk) -> int:
+def run_screen(desk: Desk, give_back: Callable[[], None] = lambda: None) -> int:
     """Run the screen until the operator leaves; return the exit code.
+
+    `give_back` is called where the screen cannot be made: whoever drew on the terminal before undoes it there.
 
     0, 2 where the configured keys cannot be, 143 after SIGTERM, 129 after SIGHUP. An unhandled error is raised
     again once the terminal is as it was; the command line turns it into one sentence and exit 70.
@@ -316,8 +318,12 @@ def run_screen(desk: Desk) -> int:
     try:
         app = MoalogApp(desk)
     except KeyClash as error:
+        give_back()
         sys.stderr.write(f"{error}\n")
         return 2
+    except BaseException:
+        give_back()
+        raise
     # What was loaded so far stays for good: the collector need not look at it again and again, for 20 ms a time.
     gc.freeze()
     try:

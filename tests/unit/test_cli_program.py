@@ -214,3 +214,12 @@ def test_an_error_before_the_log_is_open_is_a_sentence_too(host: Host, tmp_path:
     )
     told = host.run("check", PYTHONPATH=str(broken))
     assert (told.returncode, told.stderr) == (70, "moalog-tui failed (RuntimeError). Nothing was changed.\n")
+
+
+def test_keys_that_cannot_be_leave_the_terminal_as_it_was(host: Host) -> None:
+    (host.folder / "config/moalog-tui").mkdir(parents=True)
+    (host.folder / "config/moalog-tui/config.toml").write_text('[keys]\n"service.restart" = "c"\n')
+    code, text = _on_a_terminal(host)
+    assert code == 2
+    assert text.rpartition("\x1b[?1049l")[2].startswith('[keys]: c is both "service.check" and "service.restart"')
+    assert "\x1b[?25h" in text

@@ -11,19 +11,10 @@ from typing import Any, Final, TextIO
 
 from moalog_tui.cli.output import Paint, timestamp
 from moalog_tui.platform.durations import duration
-from moalog_tui.platform.health import HealthState
+from moalog_tui.platform.health import MARKS, HealthState
 from moalog_tui.platform.snapshot import ServiceStatus, Snapshot
 from moalog_tui.platform.text import Redactor
 from moalog_tui.platform.verdict import summary, verdict_line, worst_first
-
-GLYPHS: Final = {
-    HealthState.HEALTHY: ("●", "o"),
-    HealthState.DEGRADED: ("◐", "!"),
-    HealthState.STARTING: ("◌", "~"),
-    HealthState.DOWN: ("✖", "X"),
-    HealthState.UNKNOWN: ("?", "?"),
-}
-"""State to its glyph, and to its ASCII form."""
 
 ROUND_PAUSE_S: Final = 1.0
 """Between two rounds of --wait."""
@@ -66,7 +57,7 @@ def write_lines(snapshot: Snapshot, names: Sequence[str], redactor: Redactor, ou
     rows = [(status, depth) for status, depth in worst_first(snapshot.services) if not wanted or status.name in wanted]
     width = max((len(status.name) + 2 * depth for status, depth in rows), default=0)
     for status, depth in rows:
-        glyph = GLYPHS[status.state][1 if paint.ascii else 0]
+        glyph = MARKS[status.state][1 if paint.ascii else 0]
         name = ("  " * depth + status.name).ljust(width)
         latency = f"{status.latency_ms:.0f} ms" if status.latency_ms is not None else ""
         why = redactor.clean(status.detail)

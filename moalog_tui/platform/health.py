@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 
 class HealthState(StrEnum):
@@ -15,6 +16,16 @@ class HealthState(StrEnum):
     STARTING = "starting"
     DOWN = "down"
     UNKNOWN = "unknown"
+
+
+MARKS: Final[dict[HealthState, tuple[str, str]]] = {
+    HealthState.HEALTHY: ("●", "o"),
+    HealthState.DEGRADED: ("◐", "!"),
+    HealthState.STARTING: ("◌", "~"),
+    HealthState.DOWN: ("✖", "X"),
+    HealthState.UNKNOWN: ("?", "?"),
+}
+"""State to its glyph and to its ASCII form: the same on the screen and in what a command prints."""
 
 
 class Reason(StrEnum):

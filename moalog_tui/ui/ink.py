@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from moalog_tui.platform.health import HealthState
+from moalog_tui.platform.health import MARKS, HealthState
 from moalog_tui.platform.text import Redactor
 
 Part = tuple[str, Style]
@@ -59,11 +59,17 @@ class Glyphs:
         return str(getattr(self, state.value))
 
 
+def _marks(form: int) -> tuple[str, str, str, str, str]:
+    """The five states' marks, in the order of the glyphs; `form` 0 is Unicode, 1 is ASCII."""
+    healthy, degraded, starting, down, unknown = (MARKS[state][form] for state in HealthState)
+    return healthy, degraded, starting, down, unknown
+
+
 UNICODE: Final = Glyphs(
-    "●", "◐", "◌", "✖", "?", "├ ", "└ ", "─", "│", "▌", "…", "—", "·", "▁▂▃▄▅▆▇█", "✖", "·", "╭╮╰╯", "▲", "↻", "≤"
+    *_marks(0), "├ ", "└ ", "─", "│", "▌", "…", "—", "·", "▁▂▃▄▅▆▇█", "✖", "·", "╭╮╰╯", "▲", "↻", "≤"
 )
 ASCII: Final = Glyphs(
-    "o", "!", "~", "X", "?", "|-", "`-", "-", "|", ">", "~", "-", "-", "_.:-=+*#", "X", ".", "++++", "^", "#", "<="
+    *_marks(1), "|-", "`-", "-", "|", ">", "~", "-", "-", "_.:-=+*#", "X", ".", "++++", "^", "#", "<="
 )
 
 
